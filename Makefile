@@ -1,0 +1,40 @@
+# `make repro` runs the pipeline, `make test` the tests; each makes the environment first when it must.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+READY := $(VENV)/ready
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export HF_HUB_OFFLINE ?= 1
+export MLFLOW_DISABLE_TELEMETRY ?= true
+
+.PHONY: setup repro test check ui report
+
+setup: $(READY)
+
+# torch first and by itself: what needs it then takes the one that is there.
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' requirements.lock)"
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+repro: $(READY)
+	$(BIN)/dvc repro
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/test_pipeline.py
+
+ui: $(READY)
+	$(BIN)/mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db
+
+report:
+	@test -f data/evaluate/report.html || { echo "data/evaluate/report.html: not there yet; run make repro" >&2; exit 1; }
+	@echo "$(CURDIR)/data/evaluate/report.html"
