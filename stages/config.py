@@ -1,0 +1,57 @@
+"""From a section of ``params.yaml`` to a frozen, checked dataclass."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar, dataclass_transform
+
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from stages.errors import ConfigError
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def settings(cls: type[T]) -> type[T]:
+    """Make ``cls`` a frozen, keyword-only dataclass that refuses unknown keys and values of another type.
+
+    Give its fields no defaults: values live in ``conf/``, types live here.
+    """
+    return dataclass(frozen=True, kw_only=True, slots=True, config=ConfigDict(extra="forbid", strict=True))(cls)  # type: ignore[return-value]
+
+
+def load(path: Path, section: str, schema: type[T]) -> T:
+    """The ``section`` of the YAML file at ``path`` as a ``schema``.
+
+    Raises:
+        ConfigError: when there is no such file or section, it is no YAML, or naming every value at fault, not only the first.
+    """
+    if not path.is_file():
+        raise ConfigError(f"{path}: there is no such file; `python -m stages.params` composes it from conf/")
+    try:
+        values = yaml.safe_load(path.read_bytes())
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: no YAML ({error}); `python -m stages.params` composes it from conf/") from None
+    if not isinstance(values, dict) or section not in values:
+        raise ConfigError(f"{path}: no section {section!r}; `python -m stages.params` composes the file from conf/")
+    return check(values[section], schema, where=f"{path}: {section}")
+
+
+def check(values: Mapping[str, Any], schema: type[T], *, where: str) -> T:
+    """``values`` as a ``schema``; ``where`` opens the message of the error.
+
+    Raises:
+        ConfigError: one line for every value at fault.
+    """
+    try:
+        return TypeAdapter(schema).validate_json(json.dumps(values, default=str))  # YAML makes dates of text
+    except ValidationError as error:
+        faults = "\n".join(f"  {_place(e['loc'])}: {e['msg']}, not {e['input']!r}" for e in error.errors())
+        raise ConfigError(f"{where}: values that do not fit (edit conf/, not params.yaml)\n{faults}") from None
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, location)) or "the section"

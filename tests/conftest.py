@@ -1,0 +1,241 @@
+"""What all tests share: no test reaches a hub, a store or a cache outside its own folder.
+
+``tiny_*`` is one small run, made once in a session: an untrained base of 16 pixels, twelve pictures, and what each
+later stage leaves of them.
+"""
+
+import hashlib
+import os
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import settings
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ["DVC_NO_ANALYTICS"] = "true"
+os.environ["OMP_NUM_THREADS"] = "1"  # for arrays this small a second thread only waits
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+
+settings.register_profile("darkroom", deadline=None, derandomize=True)  # no test depends on speed or luck
+settings.load_profile("darkroom")
+
+WORDS = ("a", "photo", "of", "coins", "grass", "cat", "wall")
+SIDE = 16  # pixels
+TARGETS = ("to_q", "to_k", "to_v", "conv1")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """Give every test a cache folder of its own."""
+    monkeypatch.setenv("DARKROOM_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("DARKROOM_DEVICE", "cpu")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture(scope="session")
+def session_cache(tmp_path_factory):
+    """What ``own_cache`` is for a test, for what is made once: it must not write into the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DARKROOM_CACHE", str(tmp_path_factory.mktemp("session-cache")))
+        patch.setenv("DARKROOM_DEVICE", "cpu")
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_shape():
+    """The smallest shape that has every kind of layer."""
+    from stages.families.tiny import Shape
+
+    return Shape(
+        resolution=SIDE,
+        autoencoder_channels=(8, 8),
+        denoiser_channels=(8, 16),
+        text_width=16,
+        text_layers=1,
+        text_length=8,
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory, tiny_shape):
+    """A diffusers folder with random weights, always the same."""
+    import torch
+
+    from stages.families.tiny import untrained
+
+    folder = tmp_path_factory.mktemp("tiny") / "base"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        untrained(tiny_shape, WORDS).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_samples():
+    """Seven pictures of the subject and five of the prior, some held out, as (sample without its place, PNG)."""
+    from stages.images import encode_png
+
+    roles = [("subject", "train", "coins")] * 4 + [("subject", "heldout", "coins")] * 3
+    roles += [("prior", "train", "grass")] * 3 + [("prior", "heldout", "grass")] * 2
+    rows = []
+    for number, (role, split, word) in enumerate(roles):
+        frame = hashlib.sha256(f"picture {number}".encode()).hexdigest()
+        colours = np.random.default_rng(number).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        png = encode_png(cv2.resize(colours, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC))
+        text = f"a photo of {word}" if number % 2 else f"a {word} wall"
+        values = {"id": f"{frame}-00", "frame": frame, "variant": 0, "text": text, "role": role, "split": split}
+        rows.append(({**values, "group": frame, "width": SIDE, "height": SIDE}, png))
+    return rows
+
+
+@pytest.fixture(scope="session")
+def tiny_prepared(tmp_path_factory, tiny_samples):
+    """What prepare would leave of ``tiny_samples``."""
+    from stages import shards, tables
+    from stages.records import Sample
+
+    folder = tmp_path_factory.mktemp("tiny") / "prepared"
+    places = shards.write(folder, {values["id"]: png for values, png in tiny_samples}, digits=1)
+    tables.write(folder, Sample, [Sample(**values, place=places[values["id"]]) for values, _ in tiny_samples])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_encoded(tmp_path_factory, tiny_base, tiny_prepared, session_cache):
+    """What encode leaves of ``tiny_prepared``."""
+    from stages.encode import stage
+
+    folder = tmp_path_factory.mktemp("tiny") / "encoded"
+    stage.run(
+        stage.Config(family="tiny", threads=1, shard_digits=1), base=tiny_base, prepared=tiny_prepared, out=folder
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_training():
+    """Settings under which twelve steps change every picture; give others to change them."""
+    from stages.train.module import Optimisation
+    from stages.train.stage import Config
+
+    def config(**others):
+        how = {"lr": 0.05, "warmup": 2, "weight_decay": 0.01, "clip": 1.0}
+        how |= {"caption_dropout": 0.25, "gamma": 5.0, "ema_decay": 0.0}
+        how |= {name: others.pop(name) for name in list(others) if name in how}
+        values = {"family": "tiny", "rank": 2, "alpha": 4.0, "dropout": 0.0, "targets": TARGETS, "steps": 12}
+        values |= {"batch": 4, "prior_share": 0.5, "precision": "32-true", "seed": 3, "threads": 1}
+        values |= {"curve_every": 5, "checkpoint_every": 4, "optimisation": Optimisation(**how)}
+        return Config(**(values | others))
+
+    return config
+
+
+@pytest.fixture(scope="session")
+def tiny_trained(tmp_path_factory, tiny_base, tiny_prepared, tiny_encoded, tiny_training, session_cache):
+    """What train leaves after twelve steps: an adapter that changes every picture, and its curves."""
+    from stages.train import stage
+
+    folder = tmp_path_factory.mktemp("tiny") / "trained"
+    stage.run(tiny_training(), base=tiny_base, prepared=tiny_prepared, encoded=tiny_encoded, out=folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_generated(tmp_path_factory, tiny_base, tiny_prepared, tiny_trained, session_cache):
+    """What generate leaves: six pictures of the subject and four of the prior, by each arm."""
+    from stages.generate import stage
+
+    folder = tmp_path_factory.mktemp("tiny") / "generated"
+    config = stage.Config(
+        family="tiny",
+        subject_pictures=6,
+        prior_pictures=4,
+        max_prompts=2,
+        size=(SIDE, SIDE),
+        steps=2,
+        guidance=2.0,
+        batch=4,
+        seed=0,
+        threads=1,
+        shard_digits=1,
+    )
+    stage.run(config, base=tiny_base, prepared=tiny_prepared, trained=tiny_trained, out=folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_upstream(tmp_path_factory, tiny_samples):
+    """What crawl, frames, measure, clean and anonymise would leave, with three refused pictures.
+
+    One is refused for its rights (all magenta), one for its size (all cyan), one is a line of 600 x 1 pixels. A title
+    is hostile.
+    """
+    from stages import shards, tables
+    from stages.images import encode_png
+    from stages.records import Failure, Frame, Item, Quality, Redaction, Verdict
+
+    root = tmp_path_factory.mktemp("tiny-upstream")
+    plain = {values["frame"]: png for values, png in tiny_samples}
+    colours = {"licence unknown": (255, 0, 255), "small": (0, 255, 255)}
+    refused = {
+        hashlib.sha256(why.encode()).hexdigest(): (why, encode_png(np.full((12, 12, 3), colour, dtype=np.uint8)))
+        for why, colour in colours.items()
+    }
+    refused["f" * 64] = ("small", encode_png(np.zeros((1, 600, 3), dtype=np.uint8)))
+    bytes_of = plain | {id: png for id, (_, png) in refused.items()}
+    places = shards.write(root / "crawled", bytes_of, digits=1)
+    tables.write(root / "crawled", Item, [_item(id, places[id], id in plain) for id in bytes_of])
+    tables.write(root / "crawled", Failure, [Failure(id="0", what="https://a.test/<b>", reason="HTTP 404")])
+    frames = [Frame(id=id, item=id, time_ms=0.0, store="crawl", place=places[id]) for id in bytes_of]
+    tables.write(root / "frames", Frame, frames)
+    tables.write(root / "measured", Quality, [])
+    reasons = dict.fromkeys(plain, "") | {id: why for id, (why, _) in refused.items()}
+    verdicts = [Verdict(id=id, keep=not why, reason=why, twin="") for id, why in reasons.items()]
+    tables.write(root / "cleaned", Verdict, verdicts)
+    first = min(plain)
+    hidden = shards.write(root / "anonymised", {first: plain[first]}, digits=1)
+    tables.write(root / "anonymised", Redaction, [Redaction(id=first, faces=1, place=hidden[first])])
+    return root
+
+
+def _item(id, place, stays):
+    from stages.records import Item
+
+    values = {"url": f"https://a.test/{id[:8]}.png", "page": "https://a.test/", "kind": "image", "alt": "a photo"}
+    values |= {"title": "<script>alert('title')</script>", "author": "A & B", "licence": "CC0-1.0" if stays else ""}
+    return Item(id=id, **values, licence_evidence=(), opt_outs=(), consent="", place=place)
+
+
+@pytest.fixture(scope="session")
+def migrated_store(tmp_path_factory):
+    """An empty ``mlflow.db``: MLflow takes ten seconds to make one, so it is made once and copied."""
+    from stages import tracking
+
+    folder = tmp_path_factory.mktemp("mlflow")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_ROOT", str(folder))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        tracking._connected()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def mlflow_home(tmp_path, monkeypatch, migrated_store):
+    """A project's folder with a store of its own."""
+    home = tmp_path / "project"
+    home.mkdir()
+    shutil.copy(migrated_store, home)
+    monkeypatch.setenv("DVC_ROOT", str(home))
+    monkeypatch.chdir(home)
+    return home
+
+
+@pytest.fixture
+def mlflow_client(mlflow_home):
+    """MLflow's client of the store in ``mlflow_home``."""
+    from stages import tracking
+
+    return tracking._connected()[1]
