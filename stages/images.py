@@ -1,0 +1,71 @@
+"""Pictures in and out of bytes: the only module that decodes one. Pixels are uint8[H, W, 3], RGB, upright."""
+
+import io
+import struct
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from stages.errors import ImageError
+
+Pixels = NDArray[np.uint8]  # uint8[H, W, 3], RGB, 0 to 255
+
+MAX_PIXELS = 64_000_000  # a 64-megapixel picture takes 192 MB decoded; what claims more is refused by its header
+# What pages show and cameras write. Pillow knows more, some of it dangerous from strangers: EPS starts Ghostscript.
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP")
+Image.init()  # all readers, now: two threads that met a new format at once would find half of them
+
+# What Pillow's readers raise on damaged files; RuntimeError is AVIF's.
+_DAMAGE = (OSError, EOFError, SyntaxError, ValueError, RuntimeError, struct.error, Image.DecompressionBombError)
+
+
+def decode(content: bytes) -> Pixels:
+    """The picture in ``content`` as uint8[H, W, 3], RGB, turned upright as its EXIF orientation says.
+
+    Of an animation it is the first frame; transparency is laid on white; of 16 bits the upper 8 stay.
+
+    Raises:
+        ImageError: when it is no picture of ``FORMATS``, is cut off, has 32-bit pixels, or claims more than ``MAX_PIXELS``.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of odd metadata, which we do not keep
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise ImageError(f"{image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are decoded")
+                return np.asarray(_on_white(_of_bytes(ImageOps.exif_transpose(image))), dtype=np.uint8)
+    except UnidentifiedImageError:  # its message holds an address in memory, which no table may
+        raise ImageError("not a picture of a known format") from None
+    except _DAMAGE as error:
+        raise ImageError(f"not a picture that can be decoded ({error})") from None
+
+
+def encode_png(pixels: Pixels) -> bytes:
+    """``pixels``, uint8[H, W, 3] RGB, as a PNG file without any metadata."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=6)
+    return buffer.getvalue()
+
+
+def encode_jpeg(pixels: Pixels, *, quality: int) -> bytes:
+    """``pixels``, uint8[H, W, 3] RGB, as a JPEG file without any metadata; ``quality`` from 1 to 95."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def _of_bytes(image: Image.Image) -> Image.Image:
+    if image.mode in ("I", "F"):
+        raise ImageError("its pixels have 32 bits and no known range; 8 or 16 bits are decoded")
+    if image.mode.startswith("I;16"):  # Pillow would cut at 255 what it should scale
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return image
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        picture = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    return image.convert("RGB")

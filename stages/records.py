@@ -1,0 +1,181 @@
+"""Every row that passes between stages. A dataclass is a row; its name is the file: ``Verdict`` is ``verdict.jsonl``.
+
+Rows are keyed by ``id``. A picture's is the SHA-256 of its original bytes, so that a stage adds a table about pictures
+and never rewrites another stage's. A row that owns bytes says where they lie: see ``shards.Place``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from stages.shards import Place
+
+Report = Mapping[str, float]  # what a stage counted or scored: written to data/reports, logged to MLflow
+
+Role = Literal["subject", "prior"]  # what the adapter should learn, and what it must not lose
+Split = Literal["train", "heldout"]
+Arm = Literal["base", "adapter"]
+ROLES: tuple[Role, Role] = ("subject", "prior")
+ARMS: tuple[Arm, Arm] = ("base", "adapter")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """One statement about the rights to a picture, as it was found."""
+
+    where: str  # "json-ld", "rel=license", "meta", "sidecar", "robots-meta", "x-robots-tag" …
+    raw: str  # the value itself, unchanged
+    scope: Literal["picture", "page"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One picture or video as it was fetched, with all that its source said of it. ``id`` is the SHA-256 of its bytes."""
+
+    id: str
+    url: str
+    page: str  # the page that shows it; empty for a file
+    kind: Literal["image", "video"]
+    alt: str  # alternative text, or a caption written by hand
+    title: str
+    author: str
+    licence: str  # SPDX, the strictest that was stated; empty when none was
+    licence_evidence: tuple[Evidence, ...]
+    opt_outs: tuple[Evidence, ...]  # signals against training, raw
+    consent: str  # id of the consent record that covers the people in it; empty when there is none
+    place: Place  # in crawl's shards
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What a stage could not do with one thing, and why. ``id`` is the item's, or the SHA-256 of an address."""
+
+    id: str
+    what: str  # an address, or an item's url
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One still picture: an ``Item`` itself, or a moment of a video. ``id`` is the item's, or made of video and time."""
+
+    id: str
+    item: str  # id of the ``Item``
+    time_ms: float  # of presentation, from the start of the video; 0 for a picture
+    store: Literal["crawl", "frames"]  # whose shards hold the bytes
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A rectangle in pixels of the upright picture."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """What ``measure`` found in one frame. Facts only: ``clean`` decides what they mean."""
+
+    id: str
+    width: int  # pixels, upright
+    height: int  # pixels, upright
+    sharpness: float  # variance of the Laplacian at ``measure.side``; 0 for a flat picture
+    brightness: float  # mean of the grey picture, 0 to 255
+    contrast: float  # standard deviation of the grey picture, 0 to 127.5
+    hash: str  # 64 hex digits: 256-bit perceptual hash
+    faces: tuple[Box, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Whether one frame stays, and if not, why. ``reason`` is empty when it stays."""
+
+    id: str
+    keep: bool
+    reason: str
+    twin: str  # id of the frame that was kept in its stead, for the reason "twin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redaction:
+    """The pixels of one frame after people in it were made unrecognisable; they stand in for the original."""
+
+    id: str
+    faces: int  # regions that were redacted
+    place: Place  # in anonymise's shards
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caption:
+    """The words for one kept frame."""
+
+    id: str
+    text: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One training-ready picture. ``id`` is the frame's, with the number of the variant."""
+
+    id: str
+    frame: str
+    variant: int  # 0 is the plain crop, the others are augmented
+    text: str
+    role: Role
+    split: Split
+    group: str  # near-duplicates and pictures of one page share it, and never cross the split
+    width: int  # pixels: of its bucket
+    height: int  # pixels: of its bucket
+    place: Place  # in prepare's shards, PNG
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One point of the training curves. ``id`` is the step, with leading zeros."""
+
+    id: str
+    step: int
+    loss: float  # mean training loss since the point before, weighted as trained
+    rate: float  # learning rate
+    heldout_loss: float | None  # of the subject's held-out pictures, fixed timesteps and noise
+    prior_loss: float | None  # of the prior's held-out pictures, likewise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """One generated picture. ``id`` is made of prompt, seed and arm."""
+
+    id: str
+    arm: Arm
+    prompt: str
+    role: Role
+    seed: int
+    place: Place  # in generate's shards, PNG
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One metric with its interval. ``id`` is its name; ``delta`` is adapter minus base."""
+
+    id: str
+    base: float | None
+    adapter: float | None
+    delta: float | None
+    low: float | None  # of the 95 % interval of ``delta``, or of ``base`` where there is no adapter to compare
+    high: float | None
+    count: int  # pictures behind it
+    better: Literal["lower", "higher", "neither"]
+    verdict: Literal["better", "worse", "no evidence", "kept", "lost", ""]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """That a result was written to MLflow. ``id`` is the result's digest: no run id and no clock, so it never differs."""
+
+    id: str
+    what: str  # "tracked", or the registered model's name; empty when the gate kept it out

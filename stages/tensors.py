@@ -1,0 +1,42 @@
+"""Tensors by name in safetensors shards, the same bytes for the same tensors."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stages.errors import TableError
+from stages.tables import replace
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def key(text: str) -> str:
+    """The name under which the embedding of ``text`` is kept: its SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write(folder: Path, kind: str, tensors: Mapping[str, "Tensor"], *, digits: int) -> None:
+    """Put ``tensors`` into files ``KIND-HEAD.safetensors`` of ``folder``, by the leading ``digits`` of their names."""
+    from safetensors.torch import save
+
+    shards: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in sorted(tensors.items()):
+        shards.setdefault(name[:digits], {})[name] = tensor.detach().cpu().contiguous()
+    for head, members in shards.items():
+        replace(folder / f"{kind}-{head}.safetensors", save(members))
+
+
+def read(folder: Path, kind: str) -> dict[str, "Tensor"]:
+    """All tensors of ``kind`` in ``folder``, by name.
+
+    Raises:
+        TableError: when there are none.
+    """
+    from safetensors.torch import load_file
+
+    files = sorted(folder.glob(f"{kind}-*.safetensors"))
+    if not files:
+        raise TableError(f"{folder}: there are no {kind}; `dvc repro` makes them")
+    return {name: tensor for file in files for name, tensor in load_file(file).items()}

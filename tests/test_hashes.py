@@ -1,0 +1,84 @@
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages import specimens
+from stages.hashes import distances, perceptual_hash, words
+
+GREYS = {
+    name: cv2.cvtColor(specimens.photograph(name), cv2.COLOR_RGB2GRAY)
+    for name in ("chelsea", "coffee", "rocket", "brick")
+}
+HASHES = st.binary(min_size=32, max_size=32).map(bytes.hex)
+
+
+def apart(one, other):
+    first, second = words([perceptual_hash(one), perceptual_hash(other)])
+    return int(distances(first, second[None])[0])
+
+
+def changed(grey, how):
+    height, width = grey.shape
+    return {
+        "smaller": lambda: cv2.resize(grey, (width // 2, height // 2), interpolation=cv2.INTER_AREA),
+        "squeezed": lambda: cv2.resize(grey, (width // 2, height), interpolation=cv2.INTER_AREA),
+        "JPEG": lambda: cv2.imdecode(
+            cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], cv2.IMREAD_GRAYSCALE
+        ),
+        "lighter": lambda: np.clip(grey * 0.9 + 15, 0, 255).astype(np.uint8),
+        "blurred": lambda: cv2.GaussianBlur(grey, (0, 0), 1.5),
+    }[how]()
+
+
+@pytest.mark.parametrize("name", GREYS)
+def test_a_hash_is_64_hex_digits_and_always_the_same(name):
+    one = perceptual_hash(GREYS[name])
+    assert len(one) == 64
+    assert int(one, 16)
+    assert one == perceptual_hash(GREYS[name].copy()) == perceptual_hash(np.asfortranarray(GREYS[name]))
+
+
+@pytest.mark.parametrize("name", GREYS)
+def test_about_half_of_the_bits_are_set_because_the_median_parts_them(name):
+    assert int(perceptual_hash(GREYS[name]), 16).bit_count() == 128
+
+
+@pytest.mark.parametrize("how", ["smaller", "squeezed", "JPEG", "lighter", "blurred"])
+@pytest.mark.parametrize("name", GREYS)
+def test_a_changed_copy_is_near(name, how):
+    assert apart(GREYS[name], changed(GREYS[name], how)) < 24
+
+
+def test_other_pictures_are_far():
+    names = sorted(GREYS)
+    far = [apart(GREYS[one], GREYS[other]) for one in names for other in names if one < other]
+    assert len(far) == 6
+    assert min(far) > 80
+
+
+def test_a_mirrored_picture_is_another():
+    assert apart(GREYS["chelsea"], GREYS["chelsea"][:, ::-1]) > 80
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 600), (7, 3), (64, 64)])
+def test_any_size_has_a_hash(shape):
+    grey = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    assert len(perceptual_hash(grey)) == 64
+
+
+@given(HASHES, st.lists(HASHES, max_size=6))
+def test_a_distance_is_the_number_of_bits_that_differ(one, many):
+    found = distances(words([one])[0], words(many))
+    assert found.dtype == np.int64
+    assert found.tolist() == [(int(one, 16) ^ int(other, 16)).bit_count() for other in many]
+
+
+def test_words_keep_the_order_of_the_bits():
+    assert words(["0" * 15 + "1" + "0" * 48]).tolist() == [[1, 0, 0, 0]]
+    assert words([]).shape == (0, 4)
+
+
+def test_the_farthest_two_hashes_are_256_bits_apart():
+    assert distances(words(["f" * 64])[0], words(["0" * 64, "f" * 64])).tolist() == [256, 0]

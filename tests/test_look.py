@@ -1,0 +1,135 @@
+import hashlib
+import logging
+from functools import partial
+
+import numpy as np
+import pytest
+
+from stages import look, shards, tables
+from stages.errors import TableError
+from stages.images import decode, encode_png
+from stages.records import Frame, Generation, Item, Redaction, Sample, Verdict
+
+
+def coloured(*colour, height=20, width=30):
+    return np.full((height, width, 3), colour, dtype=np.uint8)
+
+
+RED, BLUE = (encode_png(coloured(*colour)) for colour in ((255, 0, 0), (0, 0, 255)))
+
+
+def filled(folder, contents, make, row):
+    places = shards.write(folder, {hashlib.sha256(each).hexdigest(): each for each in contents}, digits=1)
+    tables.write(folder, row, [make(id, place) for id, place in places.items()])
+    return folder
+
+
+def item(id, place):
+    values = dict.fromkeys(("url", "page", "alt", "title", "author", "licence", "consent"), "")
+    return Item(id=id, kind="image", licence_evidence=(), opt_outs=(), place=place, **values)
+
+
+def sample(id, place):
+    values = {"variant": 0, "role": "prior", "split": "train", "width": 3, "height": 2}
+    return Sample(id=id, frame=id, text="", group=id, place=place, **values)
+
+
+def still(id, place, store="frames"):
+    return Frame(id=id, item=id, time_ms=0.0, store=store, place=place)
+
+
+def redaction(id, place):
+    return Redaction(id=id, faces=1, place=place)
+
+
+def generation(id, place):
+    return Generation(id=id, arm="base", prompt="", role="prior", seed=7, place=place)
+
+
+MAKERS = {Item: item, Frame: still, Redaction: redaction, Sample: sample, Generation: generation}
+
+
+def test_these_tests_see_every_table_that_owns_pictures():
+    assert set(look.TABLES) == set(MAKERS)
+
+
+@pytest.mark.parametrize("row", look.TABLES)
+def test_the_pictures_of_every_such_table_are_found(tmp_path, row):
+    filled(tmp_path, [RED, BLUE], MAKERS[row], row)
+    assert {content for _, content in look.pictures(tmp_path)} == {RED, BLUE}
+
+
+def test_a_generated_picture_is_named_by_arm_and_seed(tmp_path):
+    filled(tmp_path, [RED], MAKERS[Generation], Generation)
+    assert [name for name, _ in look.pictures(tmp_path)] == [f"base-7-{hashlib.sha256(RED).hexdigest()[:8]}"]
+
+
+def test_a_frame_whose_bytes_are_crawls_is_not_of_this_folder(tmp_path):
+    filled(tmp_path, [RED], partial(still, store="crawl"), Frame)
+    assert list(look.pictures(tmp_path)) == []
+
+
+def test_a_folder_without_pictures_is_an_error_that_names_those_that_have_some(tmp_path):
+    tables.write(tmp_path, Verdict, [])
+    with pytest.raises(
+        TableError, match="holds no pictures; look at data/crawl, frames, anonymise, prepare or generate"
+    ):
+        list(look.pictures(tmp_path))
+
+
+def test_a_sheet_shows_every_picture_whole_and_on_white():
+    page = look.sheet([coloured(255, 0, 0), coloured(0, 0, 255, height=30, width=15)])
+    assert page.shape == (look.CELL + 4, 2 * (look.CELL + 4), 3)
+    reds, blues = (np.all(page == colour, axis=-1) for colour in ((255, 0, 0), (0, 0, 255)))
+    assert reds.sum() == look.CELL * round(look.CELL * 20 / 30)
+    assert blues.sum() == look.CELL * look.CELL // 2
+    assert (reds | blues | np.all(page == 255, axis=-1)).all()
+
+
+@pytest.mark.parametrize(("count", "across", "down"), [(1, 1, 1), (12, 12, 1), (13, 12, 2), (25, 12, 3)])
+def test_a_sheet_has_as_many_rows_as_it_needs(count, across, down):
+    page = look.sheet([coloured(0, 0, 0, height=8, width=8)] * count)
+    assert page.shape == (down * (look.CELL + 4), across * (look.CELL + 4), 3)
+    assert np.all(page == 0, axis=-1).sum() == count * look.CELL**2
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 1000), (1000, 1), (3, 700)])
+def test_a_line_stays_visible(height, width):
+    assert (look.sheet([coloured(0, 0, 0, height=height, width=width)]) == 0).any()
+
+
+def test_main_leaves_a_file_for_each_picture_and_one_sheet(tmp_path):
+    filled(tmp_path / "data", [RED, BLUE], item, Item)
+    before = {file.name: file.read_bytes() for file in (tmp_path / "data").iterdir()}
+    assert look.main([str(tmp_path / "data"), "--out", str(tmp_path / "out")]) == 0
+    names = {f"{hashlib.sha256(each).hexdigest()}.png" for each in (RED, BLUE)}
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {*names, "sheet.png"}
+    assert decode((tmp_path / "out" / f"{hashlib.sha256(RED).hexdigest()}.png").read_bytes())[0, 0].tolist() == [
+        255,
+        0,
+        0,
+    ]
+    assert {file.name: file.read_bytes() for file in (tmp_path / "data").iterdir()} == before
+
+
+def test_main_passes_over_what_it_cannot_decode_and_says_so(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    filled(tmp_path / "data", [RED, b"a video"], item, Item)
+    assert look.main([str(tmp_path / "data"), "--out", str(tmp_path / "out")]) == 0
+    assert f"{hashlib.sha256(b'a video').hexdigest()}: not a picture of a known format" in caplog.messages
+    assert any(line.startswith("1 pictures in ") for line in caplog.messages)
+
+
+@pytest.mark.parametrize("contents", [[], [b"a video"]])
+def test_main_says_when_there_is_nothing_to_look_at(tmp_path, caplog, contents):
+    filled(tmp_path / "data", contents, item, Item)
+    assert look.main([str(tmp_path / "data"), "--out", str(tmp_path / "out")]) == 1
+    assert "has no picture that can be decoded" in caplog.messages[-1]
+    assert not (tmp_path / "out").exists()
+
+
+def test_main_of_a_folder_that_is_none_is_one_message(tmp_path, caplog):
+    assert look.main([str(tmp_path / "none")]) == 1
+    assert caplog.messages == [
+        f"{tmp_path / 'none'}: holds no pictures; look at data/crawl, frames, anonymise, prepare or generate"
+    ]
