@@ -1,0 +1,1 @@
+"""One polite HTTP client: robots.txt, a pause for each host, retries, limits of time and size."""
