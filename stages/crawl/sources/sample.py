@@ -1,0 +1,49 @@
+"""A little web site of real pictures, served on loopback to the very crawler that ``web`` is.
+
+The pictures ship inside installed packages; the addresses (``http://sample.test/…``, a name that can never be real) do
+not depend on the port, so the same crawl gives the same bytes everywhere.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from stages import machine
+from stages.config import settings
+from stages.crawl import site
+from stages.crawl.journal import Journal
+from stages.crawl.sources import Found, Missed, Source, Visit, web
+from stages.web.client import Client
+
+
+@settings
+class Config:
+    """Which site, and how far the crawler goes."""
+
+    specimens: Literal["photographs", "digits"]
+    depth: Annotated[int, Field(ge=0)]  # links away from the start page
+    max_pages: Annotated[int, Field(gt=0)]
+    max_items: Annotated[int, Field(gt=0)]  # pictures and videos
+
+
+def build(config: Config) -> Source:
+    """The source over ``config``."""
+
+    def collect(visit: Visit) -> Iterator[Found | Missed]:
+        built = site.build(config.specimens)
+        settings_of = web.Config(
+            start=(f"http://{site.HOST}/",),
+            hosts=(),
+            depth=config.depth,
+            max_pages=config.max_pages,
+            max_items=config.max_items,
+        )
+        with site.served(built) as address:
+            hasty = dataclasses.replace(visit.manners, pause=0.0, backoff=0.05)  # the host is this machine
+            client = Client(hasty, connect_to={site.HOST: address})
+            folder = machine.cache(f"crawl/sample-{site.digest(built)}")
+            yield from web.crawl(settings_of, Journal(client, folder, fresh_hours=visit.fresh_hours))
+
+    return collect

@@ -1,0 +1,76 @@
+"""The sample site, crawled by the source that the first run uses."""
+
+import dataclasses
+
+import pytest
+
+from stages import machine
+from stages.crawl import site
+from stages.crawl.sources import Found, Missed, Visit
+from stages.crawl.sources.sample import build
+
+HOME = f"http://{site.HOST}"
+
+
+@pytest.fixture
+def visit(manners, tmp_path):
+    return Visit(manners=manners(), own=tmp_path, fresh_hours=1.0)
+
+
+def brought(source, visit, kind):
+    return [each for each in source(visit) if isinstance(each, kind)]
+
+
+def test_every_public_picture_of_the_site_is_brought(visit, sample, photographs):
+    found = brought(build(sample()), visit, Found)
+    public = {path for path, resource in photographs.items() if resource.type in ("image/jpeg", "video/mp4")}
+    assert {each.url.removeprefix(HOME) for each in found} == public - {"/private/coffee.jpg"}
+    assert all(photographs[each.url.removeprefix(HOME)].body == each.body for each in found)
+
+
+def test_the_private_page_is_the_only_one_missed(visit, sample):
+    (missed,) = brought(build(sample()), visit, Missed)
+    assert (missed.url, missed.reason, missed.forbidden) == (
+        f"{HOME}/private/index.html",
+        "robots.txt forbids it",
+        True,
+    )
+
+
+def test_the_forbidden_folder_is_never_asked_for(crawled, counted, photographs):
+    pages = counted(photographs)
+    crawled(pages)
+    assert pages.asked["/private/index.html"] == pages.asked["/private/coffee.jpg"] == 0
+    assert pages.asked["/robots.txt"] == 1
+
+
+def test_the_page_that_answers_500_first_is_got_at_the_second_try(crawled, counted, photographs):
+    pages = counted(photographs)
+    found, _ = crawled(pages)
+    assert pages.asked["/gravel/2.html"] == 2
+    assert sum(each.page == f"{HOME}/gravel/2.html" for each in found) == 3
+    assert [path for path, count in pages.asked.items() if count > 1] == ["/gravel/2.html"]
+
+
+def test_a_polite_pause_is_not_kept_towards_this_machine(visit, sample):
+    slow = dataclasses.replace(visit.manners, pause=3600.0, backoff=3600.0)
+    assert brought(build(sample(max_items=2)), dataclasses.replace(visit, manners=slow), Found)
+
+
+def test_depth_pages_and_items_are_limits(visit, sample):
+    assert brought(build(sample(depth=0)), visit, Found) == []
+    assert len(brought(build(sample(max_pages=3)), visit, Found)) == 8
+    assert len(brought(build(sample(max_items=5)), visit, Found)) == 5
+
+
+def test_the_journal_lies_in_the_cache_and_bears_the_sites_digest(visit, sample, photographs):
+    list(build(sample(max_items=1))(visit))
+    assert [each.name for each in machine.cache("crawl").iterdir()] == [f"sample-{site.digest(photographs)}"]
+
+
+def test_the_digits_are_brought_with_their_words_and_licence(visit, sample):
+    found = brought(build(sample(specimens="digits")), visit, Found)
+    assert len(found) == len({each.url for each in found}) == 9 * 24 + 180
+    assert {each.alt.rpartition(" ")[2] for each in found} == set(site.specimens.DIGITS)
+    assert {each.licence_evidence[0].raw for each in found} == {site.DIGITS_LICENCE}
+    assert {each.author for each in found} == {"E. Alpaydin, C. Kaynak"}

@@ -1,0 +1,214 @@
+"""The whole stage on the sample sites and on folders: rows, bytes, rights, and when it gives up."""
+
+import hashlib
+
+import pytest
+
+from stages import shards, tables
+from stages.crawl import site
+from stages.crawl.sources import Found
+from stages.crawl.stage import Config, items, run
+from stages.errors import SourceError
+from stages.records import Evidence, Failure, Item
+from stages.shards import Place
+
+HOME = f"http://{site.HOST}"
+PLACE = Place(shard="shard-0.tar", offset=512, size=1)
+
+
+@pytest.fixture(scope="session")
+def config(manners):
+    """The stage's settings; give others to change them."""
+
+    def make(**others):
+        sample = {"name": "sample", "specimens": "photographs", "depth": 2, "max_pages": 100, "max_items": 1000}
+        values = {"sources": {"sample": sample}, "manners": manners(), "fresh_hours": 1.0}
+        return Config(**(values | {"max_failures": 0.2, "shard_digits": 1} | others))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def sample_crawl(tmp_path_factory, config):
+    """What the stage leaves of the sample site, and its report."""
+    out = tmp_path_factory.mktemp("sample") / "crawl"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DARKROOM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return out, run(config(), own=out, out=out)
+
+
+@pytest.fixture(scope="module")
+def by_path(sample_crawl):
+    """The items of the sample site by path."""
+    return {item.url.removeprefix(HOME): item for item in tables.read(sample_crawl[0], Item)}
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Write files of one's own; gives their folder."""
+
+    def write(**files):
+        folder = tmp_path / "own"
+        folder.mkdir(exist_ok=True)
+        for name, content in files.items():
+            (folder / f"{name}.jpg").write_bytes(content)
+        return folder
+
+    return write
+
+
+FOLDER = {"sources": {"folder": {"name": "folder", "path": "."}}}
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def found(**others):
+    values = {"url": "http://a.test/a.jpg", "page": "http://a.test/", "kind": "image", "alt": "", "title": ""}
+    values |= {"author": "", "licence_evidence": (), "opt_outs": (), "consent": "", "body": b"picture"}
+    return Found(**(values | others))
+
+
+def said(*statements, scope="picture"):
+    return tuple(Evidence(where="json-ld", raw=raw, scope=scope) for raw in statements)
+
+
+def only(*brought):
+    (item,) = items(brought, {hashlib.sha256(b"picture").hexdigest(): PLACE})
+    return item
+
+
+def test_the_report_of_the_sample_site_is_exact(sample_crawl):
+    out, report = sample_crawl
+    size = sum(item.place.size for item in tables.read(out, Item))
+    assert report == {"items": 102, "videos": 1, "bytes": size, "forbidden": 1, "failed": 0}
+
+
+def test_every_items_bytes_lie_where_its_row_says_under_their_digest(sample_crawl, photographs):
+    out, _ = sample_crawl
+    for item in tables.read(out, Item):
+        body = shards.read(out, item.place)
+        assert hashlib.sha256(body).hexdigest() == item.id
+        assert body == photographs[item.url.removeprefix(HOME)].body
+
+
+def test_the_forbidden_page_is_a_row_with_its_reason(sample_crawl):
+    (failure,) = tables.read(sample_crawl[0], Failure)
+    assert (failure.what, failure.reason) == (f"{HOME}/private/index.html", "robots.txt forbids it")
+    assert failure.id == hashlib.sha256(failure.what.encode()).hexdigest()
+
+
+def test_an_opt_out_is_recorded_raw(by_path):
+    evidence = Evidence(where="meta robots", raw="noai, noimageai", scope="page")
+    assert by_path["/noai/retina.jpg"].opt_outs == (evidence,)
+    assert [path for path, item in by_path.items() if item.opt_outs] == ["/noai/retina.jpg"]
+
+
+def test_a_non_commercial_licence_is_recorded(by_path):
+    item = by_path["/shop/cat.jpg"]
+    assert item.licence == "CC-BY-NC-4.0"
+    assert item.licence_evidence == (Evidence(where="rel=license", raw=site.NON_COMMERCIAL, scope="picture"),)
+
+
+def test_a_picture_of_which_nothing_is_said_has_an_unknown_licence(by_path):
+    item = by_path["/found/tissue.jpg"]
+    assert (item.licence, item.licence_evidence, item.author) == ("", (), "")
+    assert [path for path, item in by_path.items() if not item.licence] == ["/found/tissue.jpg"]
+
+
+def test_json_ld_figures_and_pages_all_state_licence_and_author(by_path):
+    star, cat, suit = (
+        by_path[f"/{site.SUBJECT}/01-1.jpg"],
+        by_path["/chelsea/1-1.jpg"],
+        by_path["/astronaut/suit-1.jpg"],
+    )
+    assert (star.licence, star.author, star.title) == ("CC-PDM-1.0", "NASA", "Deep field")
+    assert (cat.licence, cat.author, cat.alt) == ("CC0-1.0", "Stefan van der Walt", "a photo of a cat")
+    assert (suit.licence, suit.author, suit.title) == ("CC-PDM-1.0", "NASA", "The astronaut")
+    assert [item.licence_evidence[0].where for item in (star, cat, suit)] == ["json-ld", "rel=license", "rel=license"]
+    assert suit.licence_evidence[0].scope == "page"
+
+
+def test_the_video_has_its_kind_words_and_licence(by_path):
+    film = by_path["/film/retina.mp4"]
+    assert (film.kind, film.alt, film.licence) == ("video", "a photo of a retina", "CC0-1.0")
+    assert film.page == f"{HOME}/film/index.html"
+
+
+def test_the_page_that_answered_500_first_is_there(by_path):
+    assert {"/gravel/2-1.jpg", "/gravel/2-2.jpg", "/gravel/2-3.jpg"} <= set(by_path)
+
+
+def test_another_crawl_without_the_journal_leaves_the_same_bytes(sample_crawl, config, tmp_path):
+    run(config(), own=tmp_path, out=tmp_path / "again")
+    assert files(tmp_path / "again") == files(sample_crawl[0])
+
+
+def test_a_crawl_of_the_digits_leaves_their_words_and_licence(config, tmp_path):
+    digits = {"name": "sample", "specimens": "digits", "depth": 1, "max_pages": 100, "max_items": 30}
+    assert run(config(sources={"sample": digits}), own=tmp_path, out=tmp_path / "out")["items"] == 30
+    rows = tables.read(tmp_path / "out", Item)
+    assert {row.licence for row in rows} == {"CC-BY-4.0"}
+    assert {row.alt for row in rows} == {"a handwritten digit nine"}
+
+
+def test_several_sources_are_brought_together(config, own, tmp_path):
+    (tmp_path / "own" / "more").mkdir(parents=True)
+    (tmp_path / "own" / "more" / "b.jpg").write_bytes(b"2")
+    sources = {"b": {"name": "folder", "path": "more"}, "a": {"name": "folder", "path": "."}}
+    report = run(config(sources=sources), own=own(a=b"1"), out=tmp_path / "out")
+    assert report["items"] == 2
+    rows = {row.url for row in tables.read(tmp_path / "out", Item)}
+    assert rows == {"file:a.jpg", "file:more/b.jpg"}  # the first source's name stands for equal bytes
+
+
+def test_nothing_brought_is_an_error_with_the_sources_names(config, own, tmp_path):
+    with pytest.raises(SourceError, match="crawl: folder brought no picture"):
+        run(config(**FOLDER), own=own(), out=tmp_path / "out")
+
+
+def test_everything_failed_is_an_error(config, own, manners, tmp_path):
+    with pytest.raises(SourceError, match="brought no picture"):
+        run(config(**FOLDER, manners=manners(max_bytes=1), max_failures=1.0), own=own(a=b"22"), out=tmp_path / "out")
+
+
+def test_a_share_of_failures_just_met_is_allowed_and_one_above_is_not(config, own, manners, tmp_path):
+    folder = own(a=b"1", b=b"2", c=b"3", d=b"4", e=b"too large")
+    strict = {**FOLDER, "manners": manners(max_bytes=1)}
+    report = run(config(**strict, max_failures=0.2), own=folder, out=tmp_path / "out")
+    assert (report["items"], report["failed"]) == (4, 1)
+    assert [row.what for row in tables.read(tmp_path / "out", Failure)] == ["file:e.jpg"]
+    with pytest.raises(SourceError, match=r"crawl: 1 of 5 addresses failed.* first file:e.jpg: more than 1 bytes"):
+        run(config(**strict, max_failures=0.19), own=folder, out=tmp_path / "out")
+
+
+def test_what_robots_txt_forbids_is_no_failure(config, tmp_path):
+    assert run(config(max_failures=0.0), own=tmp_path, out=tmp_path / "out")["forbidden"] == 1
+
+
+def test_the_same_bytes_from_two_places_are_one_item_with_all_that_was_said():
+    one = found(licence_evidence=said("CC-BY-4.0"), opt_outs=said("noai"))
+    other = found(url="http://b.test/b.jpg", licence_evidence=said("CC-BY-NC-4.0", "CC-BY-4.0"))
+    item = only(one, other)
+    assert (item.url, item.licence, item.opt_outs) == ("http://a.test/a.jpg", "CC-BY-NC-4.0", said("noai"))
+    assert item.licence_evidence == said("CC-BY-4.0", "CC-BY-NC-4.0")
+
+
+def test_the_same_bytes_without_a_licence_elsewhere_have_none():
+    assert only(found(licence_evidence=said("CC0-1.0")), found()).licence == ""
+
+
+def test_what_is_said_of_the_picture_goes_before_what_is_said_of_the_page():
+    both = said("CC-BY-4.0") + said("CC-BY-NC-4.0", scope="page")
+    assert only(found(licence_evidence=both)).licence == "CC-BY-4.0"
+    assert only(found(licence_evidence=both[1:])).licence == "CC-BY-NC-4.0"
+
+
+def test_an_unknown_statement_makes_the_licence_unknown():
+    assert only(found(licence_evidence=said("CC0-1.0", "All rights reserved"))).licence == ""
+
+
+def test_consent_counts_only_where_every_source_states_the_same():
+    assert only(found(consent="release-1"), found(consent="release-1")).consent == "release-1"
+    assert only(found(consent="release-1"), found()).consent == ""
