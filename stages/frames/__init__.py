@@ -1,0 +1,1 @@
+"""Videos to stills; pictures pass through."""
