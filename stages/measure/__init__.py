@@ -1,0 +1,1 @@
+"""Measure every frame once, so that ``clean`` can be re-decided for free."""

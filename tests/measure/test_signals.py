@@ -1,0 +1,51 @@
+"""Sharpness and exposure, against pictures whose values are known."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages import specimens
+from stages.measure import signals
+
+
+def test_more_blur_is_less_sharp():
+    pixels = specimens.photograph("chelsea")
+    pictures = [pixels, *(cv2.GaussianBlur(pixels, (0, 0), sigma) for sigma in (1, 2, 4, 8))]
+    sharpness = [signals.laplacian_variance(signals.grey(each, side=512)) for each in pictures]
+    assert sharpness == sorted(sharpness, reverse=True)
+    assert sharpness[0] > 10 * sharpness[2]
+
+
+@pytest.mark.parametrize("value", [0, 1, 128, 255])
+def test_a_flat_picture_has_its_own_brightness_no_contrast_and_no_sharpness(value):
+    image = signals.grey(np.full((40, 60, 3), value, dtype=np.uint8), side=512)
+    assert signals.exposure(image) == pytest.approx((value, 0.0))
+    assert signals.laplacian_variance(image) == 0.0
+
+
+def test_half_black_half_white_has_the_largest_contrast():
+    image = np.zeros((10, 10), dtype=np.uint8)
+    image[5:] = 255
+    assert signals.exposure(image) == pytest.approx((127.5, 127.5))
+
+
+def test_the_variance_of_the_laplacian_is_that_of_its_definition():
+    image = np.zeros((5, 5), dtype=np.uint8)
+    image[2, 2] = 10  # its Laplacian is -40 there and 10 beside it
+    values = np.array([-40] + [10] * 4 + [0] * 20)
+    assert signals.laplacian_variance(image) == pytest.approx(values.var())
+
+
+def test_grey_weighs_red_green_and_blue_as_the_eye_does():
+    pixels = np.zeros((1, 3, 3), dtype=np.uint8)
+    pixels[0, [0, 1, 2], [0, 1, 2]] = 255
+    assert signals.grey(pixels, side=8).tolist() == [[76, 150, 29]]
+
+
+@given(width=st.integers(1, 3000), height=st.integers(1, 40), side=st.integers(1, 600))
+def test_the_grey_picture_fits_the_side_and_is_never_enlarged(width, height, side):
+    shape = signals.grey(np.zeros((height, width, 3), dtype=np.uint8), side=side).shape
+    assert max(shape) == min(max(height, width), side)
+    assert min(shape) >= 1
