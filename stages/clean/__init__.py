@@ -1,0 +1,1 @@
+"""Decide which frames stay."""
