@@ -1,0 +1,1 @@
+"""Make people unrecognisable who did not agree to be in a training set."""

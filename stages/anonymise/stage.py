@@ -1,0 +1,71 @@
+"""Make people unrecognisable who did not agree; what has no such people is left where it lies."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from stages import machine, plugins, shards, tables
+from stages.anonymise.redact import Method, redact
+from stages.config import settings
+from stages.detectors import Detector
+from stages.errors import ImageError
+from stages.images import Pixels, decode, encode_png
+from stages.records import Box, Frame, Item, Quality, Redaction, Report, Verdict
+
+ROUNDS = 4  # how often a redacted picture is searched again before it is given up on
+
+
+@settings
+class Config:
+    """Which faces are redacted, and how."""
+
+    faces: Literal["without consent", "all", "none"]
+    method: Method
+    margin: Annotated[float, Field(ge=0, le=1)]  # of the face, added on every side
+    detector: dict[str, Any]  # the one that ``measure`` used
+    shard_digits: Annotated[int, Field(ge=1, le=4)]
+
+
+def run(config: Config, *, crawled: Path, frames: Path, measured: Path, cleaned: Path, out: Path) -> Report:
+    """Write a ``Redaction`` and new pixels for each kept frame with a face that the policy wants gone.
+
+    Raises:
+        ImageError: when the detector still finds a face after several rounds: then nobody can promise anything.
+    """
+    kept = {verdict.id for verdict in tables.read(cleaned, Verdict) if verdict.keep}
+    items, faces = tables.by_id(crawled, Item), {each.id: each.faces for each in tables.read(measured, Quality)}
+    detect: Detector = plugins.build("stages.detectors", config.detector)
+    stores = {"crawl": crawled, "frames": frames}
+    found = [frame for frame in tables.read(frames, Frame) if frame.id in kept and faces[frame.id]]
+    chosen = [frame for frame in found if must_go(items[frame.item], config.faces)]
+
+    def redacted(frame: Frame) -> tuple[bytes, int]:
+        pixels = decode(shards.read(stores[frame.store], frame.place))
+        return _until_none(pixels, faces[frame.id], detect, config, where=items[frame.item].url)
+
+    results = dict(zip([frame.id for frame in chosen], machine.each(redacted, chosen, label="anonymise"), strict=True))
+    places = shards.write(out, {id: png for id, (png, _) in results.items()}, digits=config.shard_digits)
+    tables.write(out, Redaction, [Redaction(id=id, faces=n, place=places[id]) for id, (_, n) in results.items()])
+    return {"redacted": len(results), "with_consent": len(found) - len(chosen)}
+
+
+def must_go(item: Item, policy: Literal["without consent", "all", "none"]) -> bool:
+    """Whether the faces in ``item`` are to be made unrecognisable."""
+    return policy == "all" or (policy == "without consent" and not item.consent)
+
+
+def _until_none(
+    pixels: Pixels, faces: tuple[Box, ...], detect: Detector, config: Config, *, where: str
+) -> tuple[bytes, int]:
+    """``pixels`` as PNG, redacted until ``detect`` finds nothing, and how many regions that took."""
+    count = 0
+    for _ in range(ROUNDS):
+        pixels = redact(pixels, faces, method=config.method, margin=config.margin)
+        count += len(faces)
+        faces = detect(pixels)
+        if not faces:
+            return encode_png(pixels), count
+    raise ImageError(
+        f"{where}: the detector still finds a face after {ROUNDS} rounds; set anonymise.method=fill or block it"
+    )
