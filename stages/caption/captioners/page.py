@@ -1,0 +1,21 @@
+"""The words that the picture's own page gives it: the alternative text, or else the title."""
+
+from stages.caption.captioners import Captioner
+from stages.config import settings
+from stages.records import Item
+
+
+@settings
+class Config:
+    """Whether a page's title will do."""
+
+    titles: bool  # use the title where there is no alternative text
+
+
+def build(config: Config) -> Captioner:
+    """The captioner over ``config``."""
+
+    def caption(item: Item) -> str:
+        return item.alt or (item.title if config.titles else "")
+
+    return caption

@@ -1,0 +1,1 @@
+"""Training-ready pictures: cropped to buckets, augmented, and split so that nothing leaks."""

@@ -1,0 +1,49 @@
+"""Augmentation by albumentations, seeded by item: adding a picture changes no other."""
+
+import os
+from typing import Annotated
+
+import cv2
+import numpy as np
+from pydantic import Field
+
+from stages.config import settings
+from stages.images import Pixels
+from stages.prepare.buckets import Bucket
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks PyPI for its version on import otherwise
+
+
+@settings
+class Config:
+    """How far a variant may be from the picture."""
+
+    variants: Annotated[int, Field(ge=0)]  # of each training picture, beside the plain crop
+    flip: bool  # mirror half of them
+    min_scale: Annotated[float, Field(gt=0, le=1)]  # of the area that a random crop keeps at least
+    rotate: Annotated[float, Field(ge=0, le=180)]  # degrees to either side
+    light: Annotated[float, Field(ge=0, le=0.5)]  # change of brightness and contrast to either side
+
+
+def augmented(pixels: Pixels, bucket: Bucket, config: Config, *, seed: int) -> Pixels:
+    """One variant of ``pixels`` in the size of ``bucket``; the same seed gives the same variant."""
+    import albumentations
+
+    width, height = bucket
+    transform = albumentations.Compose(
+        [
+            albumentations.HorizontalFlip(p=0.5 if config.flip else 0),
+            albumentations.Rotate(limit=config.rotate, border_mode=cv2.BORDER_REFLECT_101, p=1 if config.rotate else 0),
+            albumentations.RandomResizedCrop(
+                size=(height, width),
+                scale=(config.min_scale, 1),
+                ratio=(width / height, width / height),
+                interpolation=cv2.INTER_AREA,
+            ),
+            albumentations.RandomBrightnessContrast(
+                brightness_limit=config.light, contrast_limit=config.light, p=1 if config.light else 0
+            ),
+        ],
+        seed=seed,
+    )
+    return np.ascontiguousarray(transform(image=pixels)["image"], dtype=np.uint8)

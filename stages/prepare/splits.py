@@ -1,0 +1,61 @@
+"""Which pictures belong together, and on which side of the split each group falls."""
+
+import hashlib
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from stages import hashes
+from stages.records import Split
+
+
+def groups(
+    ids: Sequence[str], shared: Iterable[Mapping[str, Hashable]], near: Iterable[tuple[str, str]]
+) -> dict[str, str]:
+    """The group of each id, named by the lowest id in it.
+
+    Two ids share a group when one of the mappings of ``shared`` (page, video …) gives them the same value, when
+    ``near`` pairs them, or through others.
+    """
+    parent = {id: id for id in ids}
+
+    def root(id: str) -> str:
+        while parent[id] != id:
+            parent[id] = parent[parent[id]]
+            id = parent[id]
+        return id
+
+    def join(one: str, other: str) -> None:
+        low, high = sorted((root(one), root(other)))
+        parent[high] = low
+
+    for values in shared:
+        first: dict[Hashable, str] = {}
+        for id in ids:
+            join(id, first.setdefault(values[id], id))
+    for one, other in near:
+        join(one, other)
+    return {id: root(id) for id in ids}
+
+
+def near_pairs(ids: Sequence[str], perceptual: Sequence[str], *, distance: int) -> Iterable[tuple[str, str]]:
+    """All pairs of ids whose hashes differ in at most ``distance`` bits."""
+    words = hashes.words(perceptual)
+    for number in range(1, len(ids)):
+        for other in np.flatnonzero(hashes.distances(words[number], words[:number]) <= distance):
+            yield ids[number], ids[int(other)]
+
+
+def sides(sizes: Mapping[str, int], *, heldout: float, salt: str) -> dict[str, Split]:
+    """The side of each group: groups are held out, in an order by hash of ``salt`` and name, until they hold the share.
+
+    ``sizes`` is how many pictures each group has. Where there are two groups or more, both sides have one.
+    """
+    order = sorted(sizes, key=lambda group: hashlib.sha256(f"{salt} {group}".encode()).hexdigest())
+    wanted, taken = heldout * sum(sizes.values()), 0
+    result: dict[str, Split] = {}
+    for place, group in enumerate(order):
+        take = heldout > 0 and taken < wanted and place < len(order) - 1
+        result[group] = "heldout" if take else "train"
+        taken += sizes[group] if take else 0
+    return result

@@ -1,0 +1,225 @@
+"""The stage: samples, variants, and a split that leaks nothing."""
+
+import hashlib
+from collections import defaultdict
+
+import numpy as np
+import pytest
+
+from stages import hashes, shards, tables
+from stages.errors import TableError
+from stages.images import decode, encode_png
+from stages.prepare import augment
+from stages.prepare.stage import Config, run
+from stages.records import Caption, Frame, Item, Quality, Redaction, Sample
+
+AUGMENT = augment.Config(variants=2, flip=True, min_scale=0.8, rotate=8.0, light=0.1)
+
+
+def config(**others):
+    values = {"buckets": ((16, 16), (24, 16)), "heldout": 0.25, "group_distance": 64, "salt": "darkroom"}
+    return Config(**(values | {"augment": AUGMENT, "seed": 0, "shard_digits": 1} | others))
+
+
+def picture(number, width=24, height=24, role="subject", page="", bits=None, video=""):
+    """A picture of noise; ``bits`` set bits in its hash, or a hash of noise, too."""
+    rng = np.random.default_rng(number)
+    body = encode_png(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
+    return {
+        "id": hashlib.sha256(body).hexdigest(),
+        "body": body,
+        "size": (width, height),
+        "role": role,
+        "page": page or f"http://a.test/{number}.html",
+        "video": video,
+        "hash": rng.bytes(32).hex() if bits is None else f"{(1 << bits) - 1:064x}",
+    }
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    """Write what the stages before would leave, run the stage; gives the report and the samples by id."""
+
+    def prepare(pictures, *, redacted=None, captioned=None, out="out", **others):
+        root = tmp_path / f"{out}-inputs"
+        places = shards.write(root / "crawl", {each["id"]: each["body"] for each in pictures}, digits=1)
+        said = {"alt": "", "title": "", "author": "", "licence": "CC0-1.0", "kind": "image"}
+        said |= {"licence_evidence": (), "opt_outs": (), "consent": ""}
+        items = {
+            each["video"] or each["id"]: Item(
+                id=each["video"] or each["id"], url="file:a", page=each["page"], place=places[each["id"]], **said
+            )
+            for each in pictures
+        }
+        tables.write(root / "crawl", Item, items.values())
+        frames = [
+            Frame(id=each["id"], item=each["video"] or each["id"], time_ms=0.0, store="crawl", place=places[each["id"]])
+            for each in pictures
+        ]
+        tables.write(root / "frames", Frame, frames)
+        facts = {"sharpness": 9.0, "brightness": 99.0, "contrast": 9.0, "faces": ()}
+        measured = [
+            Quality(id=each["id"], width=each["size"][0], height=each["size"][1], hash=each["hash"], **facts)
+            for each in pictures
+        ]
+        tables.write(root / "measure", Quality, measured)
+        hidden = shards.write(root / "anonymise", redacted or {}, digits=1)
+        tables.write(root / "anonymise", Redaction, [Redaction(id=id, faces=1, place=at) for id, at in hidden.items()])
+        chosen = [each for each in pictures if captioned is None or each["id"] in captioned]
+        captions = [Caption(id=each["id"], text=f"a {each['role']}", role=each["role"]) for each in chosen]
+        tables.write(root / "caption", Caption, captions)
+        names = {"crawled": "crawl", "frames": "frames", "measured": "measure"}
+        names |= {"anonymised": "anonymise", "captioned": "caption"}
+        report = run(config(**others), **{key: root / name for key, name in names.items()}, out=tmp_path / out)
+        return report, tables.by_id(tmp_path / out, Sample)
+
+    return prepare
+
+
+@pytest.fixture
+def pixels(tmp_path):
+    """The pixels of a sample."""
+    return lambda sample, out="out": decode(shards.read(tmp_path / out, sample.place))
+
+
+MANY = [picture(n) for n in range(12)] + [picture(n, role="prior") for n in range(100, 108)]
+
+
+def of(samples, **values):
+    return [row for row in samples.values() if all(getattr(row, name) == value for name, value in values.items())]
+
+
+def test_every_captioned_frame_has_a_plain_crop_and_trained_ones_have_variants(prepared, pixels):
+    report, samples = prepared(MANY)
+    assert {row.frame for row in of(samples, variant=0)} == {each["id"] for each in MANY}
+    assert {row.variant for row in of(samples, split="heldout")} == {0}
+    trained = {row.frame for row in of(samples, split="train")}
+    assert len(of(samples, split="train")) == 3 * len(trained)
+    for id, row in samples.items():
+        assert id == f"{row.frame}-{row.variant:02d}"
+        assert pixels(row).shape == (row.height, row.width, 3)
+    assert report == {
+        "samples": len(samples), "groups": 20,
+        "subject/heldout": 3, "subject/train": 9, "prior/heldout": 2, "prior/train": 6,
+    }  # fmt: skip
+
+
+def test_what_has_no_caption_is_left_out(prepared):
+    _, samples = prepared(MANY, captioned={each["id"] for each in MANY[2:]})
+    assert not {MANY[0]["id"], MANY[1]["id"]} & {row.frame for row in samples.values()}
+
+
+def test_words_and_role_are_the_captions(prepared):
+    _, samples = prepared(MANY)
+    assert {(row.text, row.role) for row in samples.values()} == {("a subject", "subject"), ("a prior", "prior")}
+
+
+def test_each_picture_falls_into_the_bucket_of_its_aspect(prepared):
+    wide = picture(50, width=60, height=40)
+    _, samples = prepared([*MANY, wide])
+    assert {(row.width, row.height) for row in of(samples, frame=wide["id"])} == {(24, 16)}
+    assert {(row.width, row.height) for row in of(samples, frame=MANY[0]["id"])} == {(16, 16)}
+
+
+def test_no_group_and_no_page_crosses_the_split(prepared):
+    pages = [picture(n, page=f"http://a.test/{n % 7}.html") for n in range(30)]
+    report, samples = prepared(pages)
+    sides, page = defaultdict(set), {each["id"]: each["page"] for each in pages}
+    for row in samples.values():
+        sides[row.group].add(row.split)
+        sides[page[row.frame]].add(row.split)
+    assert report["groups"] == 7
+    assert all(len(side) == 1 for side in sides.values())
+
+
+def test_near_duplicates_never_cross_the_split(prepared):
+    near = [picture(n, bits=60 * (n % 5)) for n in range(30)]  # five kinds, each 60 bits from the next
+    with pytest.raises(TableError):
+        prepared(near, group_distance=60)  # a chain that joins all
+    report, samples = prepared(near, group_distance=59)
+    assert report["groups"] == 5
+    words = hashes.words([each["hash"] for each in near])
+    split = {row.frame: row.split for row in samples.values()}
+    for one in range(len(near)):
+        for other in np.flatnonzero(hashes.distances(words[one], words) <= 59):
+            assert split[near[one]["id"]] == split[near[other]["id"]]
+
+
+def test_stills_of_one_video_never_cross_the_split(prepared):
+    video = hashlib.sha256(b"video").hexdigest()
+    _, samples = prepared([*MANY, *(picture(n, video=video, page="http://a.test/v") for n in range(200, 206))])
+    ids = {picture(n)["id"] for n in range(200, 206)}
+    assert len({row.split for row in samples.values() if row.frame in ids}) == 1
+
+
+def test_files_without_a_page_are_groups_of_their_own(prepared):
+    files = [{**each, "page": ""} for each in MANY]
+    assert prepared(files)[0]["groups"] == 20
+
+
+def test_a_group_of_both_roles_falls_whole(prepared):
+    page = "http://a.test/mixed.html"
+    mixed = [picture(n, page=page, role=("subject", "prior")[n % 2]) for n in range(300, 306)]
+    _, samples = prepared([*MANY, *mixed])
+    assert len({row.split for row in samples.values() if row.frame in {each["id"] for each in mixed}}) == 1
+
+
+@pytest.mark.parametrize("heldout", [0.1, 0.25, 0.5])
+def test_the_held_out_share_is_met_for_each_role(prepared, heldout):
+    many = [picture(n, role=("subject", "prior")[n % 2]) for n in range(40)]
+    report, _ = prepared(
+        many, heldout=heldout, augment=augment.Config(variants=0, flip=False, min_scale=1.0, rotate=0.0, light=0.0)
+    )
+    assert report["subject/heldout"] == report["prior/heldout"] == 20 * heldout
+
+
+def test_a_subject_on_one_page_cannot_be_held_out(prepared):
+    same = [picture(n, page="http://a.test/only.html") for n in range(5)]
+    with pytest.raises(TableError, match="none can be held out; add others"):
+        prepared([*same, *MANY[12:]])
+
+
+def test_without_a_share_a_subject_on_one_page_is_trained_on(prepared):
+    same = [picture(n, page="http://a.test/only.html") for n in range(5)]
+    report, samples = prepared(same, heldout=0.0)
+    assert {row.split for row in samples.values()} == {"train"}
+    assert report["groups"] == 1
+
+
+def test_a_prior_on_one_page_is_no_fault(prepared):
+    prior = [picture(n, role="prior", page="http://a.test/only.html") for n in range(400, 405)]
+    assert prepared([*MANY[:12], *prior])[0]["prior/train"] == 5
+
+
+def test_redacted_pixels_stand_in_for_the_originals(prepared, pixels):
+    black = encode_png(np.zeros((24, 24, 3), dtype=np.uint8))
+    _, samples = prepared(MANY, redacted={MANY[0]["id"]: black}, out="hidden")
+    rows = of(samples, frame=MANY[0]["id"])
+    assert all(pixels(row, "hidden").max() < 40 for row in rows)  # light may lift a variant a little
+    assert pixels(samples[f"{MANY[0]['id']}-00"], "hidden").max() == 0
+    assert pixels(samples[f"{MANY[1]['id']}-00"], "hidden").max() > 200
+
+
+def test_adding_a_picture_changes_no_other_samples_bytes(prepared, tmp_path):
+    _, before = prepared(MANY, heldout=0.0, out="before")
+    _, after = prepared([*MANY, picture(77)], heldout=0.0, out="after")
+    assert len(after) == len(before) + 3
+    for id, row in before.items():
+        assert shards.read(tmp_path / "before", row.place) == shards.read(tmp_path / "after", after[id].place)
+
+
+def test_another_seed_changes_the_variants_and_no_plain_crop(prepared, tmp_path):
+    _, one = prepared(MANY, out="one")
+    _, other = prepared(MANY, out="other", seed=1)
+    for id, row in one.items():
+        same = shards.read(tmp_path / "one", row.place) == shards.read(tmp_path / "other", other[id].place)
+        assert same is (row.variant == 0)
+
+
+@pytest.mark.parametrize("workers", ["1", "4"])
+def test_runs_leave_the_same_bytes_whatever_the_number_of_workers(prepared, tmp_path, monkeypatch, workers):
+    prepared(MANY, out="one")
+    monkeypatch.setenv("DARKROOM_WORKERS", workers)
+    prepared(list(reversed(MANY)), out="two")
+    files = [{path.name: path.read_bytes() for path in (tmp_path / out).iterdir()} for out in ("one", "two")]
+    assert files[0] == files[1]
