@@ -1,0 +1,1 @@
+"""Get the base model: fetch the pinned one, take the shipped one, or train the tiny one."""

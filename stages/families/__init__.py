@@ -1,0 +1,92 @@
+"""Model families: one file each. A family is what knows the parts of its pipeline; the trainer knows no family.
+
+Shapes: B batch, C channels, H and W of pixels or latents, L tokens, D width of a token.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages import plugins
+
+Tensor = Any  # a torch.Tensor; torch is imported only where it works
+
+
+class Family(Protocol):
+    """What training, generation and evaluation ask of a family. Latents and predictions are float32[B, C, H, W]."""
+
+    @property
+    def denoiser(self) -> Any:
+        """The network that an adapter changes."""
+        ...
+
+    def encode_pictures(self, pixels_BHWC: NDArray[np.uint8]) -> Tensor:
+        """Latents of uint8[B, H, W, 3] pictures, scaled as the denoiser wants them: the mode, so always the same."""
+        ...
+
+    def decode_latents(self, latents_BCHW: Tensor) -> NDArray[np.uint8]:
+        """Pictures of latents, uint8[B, H, W, 3]."""
+        ...
+
+    def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
+        """Embeddings of prompts, float32[B, L, D]; what is too long for the encoder is cut, its end token kept."""
+        ...
+
+    def corrupt(self, latents_BCHW: Tensor, noise_BCHW: Tensor, timesteps_B: Tensor) -> tuple[Tensor, Tensor]:
+        """The noisy latents at ``timesteps_B`` and what the denoiser should answer to them."""
+        ...
+
+    def predict(self, noisy_BCHW: Tensor, timesteps_B: Tensor, prompts_BLD: Tensor) -> Tensor:
+        """The denoiser's answer."""
+        ...
+
+    def weight(self, timesteps_B: Tensor, *, gamma: float) -> Tensor:
+        """The weight of each timestep's squared error, float32[B]."""
+        ...
+
+    def add_adapter(self, *, rank: int, alpha: float, targets: Sequence[str], dropout: float) -> None:
+        """Freeze the denoiser and give it a fresh LoRA, drawn from torch's global generator."""
+        ...
+
+    def save_adapter(self, file: Path) -> None:
+        """The adapter as a diffusers safetensors file, the same bytes for the same weights."""
+        ...
+
+    def load_adapter(self, file: Path) -> None:
+        """Put the adapter of ``file`` on the denoiser, at its full strength.
+
+        Raises:
+            ModelError: when there is no such file.
+        """
+        ...
+
+    def generate(
+        self, prompts: Sequence[str], seeds: Sequence[int], *, steps: int, guidance: float, size: tuple[int, int]
+    ) -> NDArray[np.uint8]:
+        """A picture for each prompt and seed, uint8[B, H, W, 3]; ``size`` is width, height."""
+        ...
+
+    def reconstruct(
+        self,
+        pixels_BHWC: NDArray[np.uint8],
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        *,
+        strength: float,
+        steps: int,
+    ) -> NDArray[np.uint8]:
+        """Pictures noised to ``strength`` of the way and denoised again by their prompts (image-to-image, SDEdit)."""
+        ...
+
+
+def build(name: str, folder: Path) -> Family:
+    """The family ``name`` over the diffusers folder ``folder``.
+
+    Raises:
+        ConfigError: when there is no such family.
+    """
+    family: Family = plugins.build(__name__, {"name": name, "folder": str(folder)})
+    return family

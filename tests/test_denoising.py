@@ -1,0 +1,137 @@
+import hashlib
+
+import pytest
+import torch
+
+from stages import denoising, families, tensors
+
+ABAR = torch.tensor([0.8, 0.5, 0.1])
+
+
+@pytest.fixture
+def family(tiny_base):
+    return families.build("tiny", tiny_base)
+
+
+@pytest.fixture
+def picture():
+    """Latents_CHW and prompt_LD of one picture."""
+    generator = torch.Generator().manual_seed(5)
+    return torch.randn(4, 8, 8, generator=generator), torch.randn(8, 16, generator=generator)
+
+
+def schedule(prediction="epsilon"):
+    from diffusers import DDPMScheduler
+
+    return DDPMScheduler(beta_schedule="scaled_linear", prediction_type=prediction)
+
+
+def test_the_signal_to_noise_ratio_is_abar_over_the_rest():
+    assert denoising.snr(ABAR).tolist() == pytest.approx([4.0, 1.0, 1 / 9])
+
+
+def test_min_snr_of_epsilon_cuts_what_is_above_gamma():
+    weights = denoising.min_snr_weight(torch.tensor([0.5, 5.0, 20.0]), gamma=5, prediction="epsilon")
+    assert weights.tolist() == pytest.approx([1.0, 1.0, 0.25])
+
+
+def test_min_snr_of_velocity_divides_by_one_more():
+    weights = denoising.min_snr_weight(torch.tensor([0.5, 5.0, 20.0]), gamma=5, prediction="v_prediction")
+    assert weights.tolist() == pytest.approx([1 / 3, 5 / 6, 5 / 21])
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+def test_a_gamma_of_zero_weighs_all_the_same(prediction):
+    assert denoising.min_snr_weight(torch.tensor([0.1, 50.0]), gamma=0, prediction=prediction).tolist() == [1.0, 1.0]
+
+
+def test_velocity_by_hand():
+    x0, eps = torch.full((1, 1, 1, 1), 2.0), torch.full((1, 1, 1, 1), 3.0)
+    assert denoising.velocity(x0, eps, torch.tensor([0.64])).item() == pytest.approx(0.8 * 3 - 0.6 * 2)
+
+
+def test_noise_by_hand():
+    x0, eps = torch.full((1, 1, 1, 1), 2.0), torch.full((1, 1, 1, 1), 3.0)
+    assert denoising.add_noise(x0, eps, torch.tensor([0.64])).item() == pytest.approx(0.8 * 2 + 0.6 * 3)
+
+
+def test_noise_and_velocity_are_those_of_diffusers():
+    scheduler, timesteps = schedule(), torch.tensor([0, 1, 250, 999])
+    x0, eps = torch.randn(4, 4, 8, 8), torch.randn(4, 4, 8, 8)
+    abar = scheduler.alphas_cumprod[timesteps]
+    torch.testing.assert_close(denoising.add_noise(x0, eps, abar), scheduler.add_noise(x0, eps, timesteps))
+    torch.testing.assert_close(denoising.velocity(x0, eps, abar), scheduler.get_velocity(x0, eps, timesteps))
+
+
+def test_the_signal_to_noise_ratio_is_that_of_diffusers():
+    from diffusers.training_utils import compute_snr
+
+    scheduler, timesteps = schedule(), torch.tensor([0, 10, 500, 999])
+    ours = denoising.snr(scheduler.alphas_cumprod[timesteps])
+    torch.testing.assert_close(ours, compute_snr(scheduler, timesteps), rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("count", [1, 4, 8, 10, 100])
+def test_each_part_of_the_timesteps_is_met_once(count):
+    for seed in range(20):
+        torch.manual_seed(seed)
+        timesteps = denoising.stratified_timesteps(count, 1000)
+        assert timesteps.dtype == torch.int64
+        assert torch.equal(timesteps * count // 1000, torch.arange(count))
+
+
+def test_timesteps_cover_the_whole_range_and_no_more():
+    torch.manual_seed(0)
+    drawn = torch.cat([denoising.stratified_timesteps(7, 10) for _ in range(200)])
+    assert set(drawn.tolist()) == set(range(10))
+
+
+def test_the_squared_error_is_the_mean_of_each_picture(family, picture):
+    latents, prompt = picture
+    noise = torch.randn(2, 4, 8, 8)
+    timesteps = torch.tensor([100, 900])
+    pair, prompts = torch.stack([latents, latents / 2]), torch.stack([prompt, prompt])
+    errors = denoising.squared_error(family, pair, prompts, noise, timesteps)
+    noisy, target = family.corrupt(pair, noise, timesteps)
+    answer = family.predict(noisy, timesteps, prompts)
+    torch.testing.assert_close(errors, torch.stack([((answer[n] - target[n]) ** 2).mean() for n in (0, 1)]))
+
+
+def test_the_fixed_loss_is_repeatable_whatever_was_drawn_before(family, picture):
+    torch.manual_seed(1)
+    one = denoising.fixed_loss(family, *picture, seed=7)
+    torch.manual_seed(2)
+    torch.rand(5)
+    assert torch.equal(one, denoising.fixed_loss(family, *picture, seed=7))
+    assert one.shape == (10,)
+    assert not one.requires_grad
+
+
+def test_the_fixed_loss_leaves_the_global_generator_alone(family, picture):
+    before = torch.get_rng_state()
+    denoising.fixed_loss(family, *picture, seed=7)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_another_seed_gives_another_fixed_loss(family, picture):
+    assert not torch.equal(
+        denoising.fixed_loss(family, *picture, seed=7), denoising.fixed_loss(family, *picture, seed=8)
+    )
+
+
+def test_the_fixed_timesteps_are_the_middles_of_ten_parts():
+    assert denoising.FIXED_TIMESTEPS == (50, 150, 250, 350, 450, 550, 650, 750, 850, 950)
+
+
+def test_the_heldout_loss_is_the_mean_with_the_pictures_own_noise(family, picture):
+    latents, prompt = picture
+    embeddings = {"p": latents, tensors.key("a photo"): prompt, "other": latents * 2}
+    seed = denoising.picture_seed(4, "p")
+    expected = denoising.fixed_loss(family, latents, prompt, seed=seed).mean().item()
+    assert denoising.heldout_loss(family, embeddings, "p", "a photo", seed=4) == expected
+
+
+def test_the_seed_of_a_picture_is_half_of_its_digest():
+    digest = hashlib.sha256(b"3 abc").hexdigest()
+    assert denoising.picture_seed(3, "abc") == int(digest[:16], 16) // 2
+    assert len({denoising.picture_seed(seed, id) for seed in (0, 1) for id in "abc"}) == 6
