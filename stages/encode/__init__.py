@@ -1,0 +1,1 @@
+"""Latents and text embeddings, once, for every later training run."""

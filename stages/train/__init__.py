@@ -1,0 +1,1 @@
+"""Teach an adapter the subject, resumable to the bit."""

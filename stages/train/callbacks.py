@@ -1,0 +1,107 @@
+"""What goes on beside training: curves, checkpoints, and a line on the terminal."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning
+from tqdm import tqdm
+
+from stages.records import Point, Role
+
+
+class Curves(lightning.Callback):
+    """One ``Point`` every ``every`` steps and at the end; its state travels in the checkpoint."""
+
+    def __init__(self, heldout: Callable[[], dict[Role, float | None]], *, every: int, steps: int) -> None:
+        self.points: list[Point] = []
+        self._heldout = heldout
+        self._every = every
+        self._steps = steps
+        self._losses: list[float] = []
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """The first point is what the base knows, before any step."""
+        if not self.points:
+            self._add(0, rate=0.0)
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, *_: Any
+    ) -> None:
+        """Take the loss in, and add a point when it is due."""
+        self._losses.append(outputs["loss"].item())
+        if trainer.global_step % self._every == 0 or trainer.global_step == self._steps:
+            self._add(trainer.global_step, rate=trainer.optimizers[0].param_groups[0]["lr"])
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs to draw the same curves."""
+        fields = ("id", "step", "loss", "rate", "heldout_loss", "prior_loss")
+        return {
+            "points": [{name: getattr(each, name) for name in fields} for each in self.points],
+            "losses": self._losses,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what ``state_dict`` gave."""
+        self.points = [Point(**each) for each in state_dict["points"]]
+        self._losses = list(state_dict["losses"])
+
+    def _add(self, step: int, *, rate: float) -> None:
+        heldout = self._heldout()
+        loss = sum(self._losses) / max(1, len(self._losses))
+        self._losses = []
+        self.points.append(
+            Point(
+                id=f"{step:08d}",
+                step=step,
+                loss=loss,
+                rate=rate,
+                heldout_loss=heldout["subject"],
+                prior_loss=heldout["prior"],
+            )
+        )
+
+
+class Checkpoints(lightning.Callback):
+    """A checkpoint every ``every`` steps, outside DVC's outputs, under a temporary name until it is whole."""
+
+    def __init__(self, file: Path, *, every: int) -> None:
+        self._file = file
+        self._every = every
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any, **__: Any) -> None:
+        """Save when it is due."""
+        if trainer.global_step % self._every == 0:
+            temporary = self._file.with_suffix(f".{os.getpid()}.tmp")
+            trainer.save_checkpoint(temporary)
+            temporary.replace(self._file)
+
+
+class Progress(lightning.Callback):
+    """Steps, rate, time left and the losses on one line of the terminal; nothing where there is none."""
+
+    def __init__(self, curves: Curves, *, steps: int) -> None:
+        self._curves = curves
+        self._steps = steps
+        self._bar: Any = None
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Begin where the checkpoint left off."""
+        hidden = not sys.stderr.isatty()
+        self._bar = tqdm(desc="train", total=self._steps, initial=trainer.global_step, disable=hidden, leave=False)
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, *_: Any
+    ) -> None:
+        """One step on."""
+        if trainer.global_step % 5 == 0:
+            point = self._curves.points[-1]
+            heldout = "" if point.heldout_loss is None else f", held-out {point.heldout_loss:.3f}"
+            self._bar.set_postfix_str(f"loss {outputs['loss'].item():.3f}{heldout}", refresh=False)
+        self._bar.update()
+
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Clear the line."""
+        self._bar.close()

@@ -1,0 +1,109 @@
+"""What a training step does, for any family: noise, predict, weigh, descend.
+
+Shapes: B batch, C channels, H and W of latents, L tokens, D width of a token.
+"""
+
+import hashlib
+import math
+from typing import Annotated, Any
+
+import lightning
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from stages import denoising
+from stages.config import settings
+from stages.families import Family
+
+Batch = tuple[Tensor, Tensor]  # latents_BCHW, prompts_BLD
+
+
+@settings
+class Optimisation:
+    """How the adapter learns."""
+
+    lr: Annotated[float, Field(gt=0)]  # the highest
+    warmup: Annotated[int, Field(ge=0)]  # steps up to it; then half a cosine down to a fiftieth
+    weight_decay: Annotated[float, Field(ge=0)]
+    clip: Annotated[float, Field(gt=0)]  # norm of the gradient
+    caption_dropout: Annotated[float, Field(ge=0, lt=1)]  # share of captions left empty, for guidance
+    gamma: Annotated[float, Field(ge=0)]  # of min-SNR; 0 weighs every timestep the same
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]  # of the averaged adapter that is kept; 0 keeps the last
+
+
+class Adaptation(lightning.LightningModule):
+    """The adapter of ``family`` in training. It knows no family; all randomness of step k is a function of (seed, k)."""
+
+    def __init__(self, family: Family, settings_of: Optimisation, *, empty_LD: Tensor, steps: int, seed: int) -> None:
+        super().__init__()
+        self.family = family
+        self.denoiser = family.denoiser
+        self.strict_loading = False  # a checkpoint holds the adapter and not the frozen weights
+        self._settings = settings_of
+        self._steps = steps
+        self._seed = seed
+        self._average: list[Tensor] = []
+        self.register_buffer("empty_LD", empty_LD, persistent=False)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Begin every step from its own seed: a resumed run draws what an undisturbed one draws."""
+        torch.manual_seed(step_seed(self._seed, self.global_step))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The weighted denoising error of ``batch``."""
+        latents_BCHW, prompts_BLD = batch
+        noise_BCHW = torch.randn_like(latents_BCHW)
+        parts_B = denoising.stratified_timesteps(len(latents_BCHW), total=1000)
+        # Shuffled: a batch is subject first and prior last, and the subject would never meet the noisiest parts.
+        timesteps_B = parts_B[torch.randperm(len(parts_B))].to(self.device)
+        dropped_B = torch.rand(len(latents_BCHW), device=self.device) < self._settings.caption_dropout
+        prompts_BLD = torch.where(dropped_B[:, None, None], self.get_buffer("empty_LD"), prompts_BLD)
+        error_B = denoising.squared_error(self.family, latents_BCHW, prompts_BLD, noise_BCHW, timesteps_B)
+        loss: Tensor = (error_B * self.family.weight(timesteps_B, gamma=self._settings.gamma)).mean()
+        return loss
+
+    def optimizer_step(self, *arguments: Any, **named: Any) -> None:
+        """Descend, and move the average towards the weights, when one is kept: here, before a callback saves both."""
+        super().optimizer_step(*arguments, **named)
+        if decay := self._settings.ema_decay:
+            weights = [weight.detach() for weight in self._weights()]
+            self._average = self._average or [weight.clone() for weight in weights]
+            done = self.global_step + 1  # Lightning counts this step only when we return
+            torch._foreach_lerp_(self._average, weights, 1 - min(decay, done / (done + 9)))
+
+    def on_train_end(self) -> None:
+        """Keep the average instead of the last weights, when there is one."""
+        for weight, mean in zip(self._weights(), self._average, strict=False):
+            weight.data.copy_(mean)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW over the adapter, the rate changed after each step."""
+        optimizer = torch.optim.AdamW(
+            self._weights(), self._settings.lr, betas=(0.9, 0.99), weight_decay=self._settings.weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the adapter and its average; the base lies elsewhere and does not change."""
+        trained = {name for name, weight in self.named_parameters() if weight.requires_grad}
+        checkpoint["state_dict"] = {name: value for name, value in checkpoint["state_dict"].items() if name in trained}
+        checkpoint["average"] = self._average
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the average up again."""
+        self._average = [mean.to(self.device) for mean in checkpoint["average"]]
+
+    def _weights(self) -> list[Tensor]:
+        return [weight for weight in self.denoiser.parameters() if weight.requires_grad]
+
+    def _rate(self, step: int) -> float:
+        """The share of the highest rate at ``step``."""
+        warm = min(1.0, (step + 1) / (self._settings.warmup + 1))
+        return warm * (0.02 + 0.49 * (1 + math.cos(math.pi * min(1.0, step / self._steps))))
+
+
+def step_seed(seed: int, step: int) -> int:
+    """A seed for one step that has nothing to do with those of its neighbours."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {step}".encode()).digest()[:8], "big") >> 1

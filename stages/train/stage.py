@@ -1,0 +1,190 @@
+"""Teach an adapter the subject under Lightning, with the prior beside it so that it is not lost."""
+
+import hashlib
+import logging
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from stages import denoising, families, machine, tables, tensors
+from stages.config import settings
+from stages.errors import ModelError
+from stages.families import Family
+from stages.records import ROLES, Point, Report, Role, Sample
+from stages.train.batches import Batches, Plan
+from stages.train.module import Optimisation
+
+if TYPE_CHECKING:
+    import lightning
+    from torch import Tensor
+    from torch.utils.data import DataLoader
+
+    from stages.train.module import Batch
+
+Positive = Annotated[int, Field(gt=0)]
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+ADAPTER = "adapter.safetensors"
+
+
+@settings
+class Config:
+    """The adapter, and how it is trained."""
+
+    family: str
+    rank: Positive
+    alpha: Annotated[float, Field(gt=0)]  # the adapter's strength is alpha / rank
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    targets: Annotated[tuple[str, ...], Field(min_length=1)]  # ends of the names of the layers that are adapted
+    steps: Positive
+    batch: Positive
+    prior_share: Annotated[float, Field(ge=0, lt=1)]  # of each batch: pictures of what must not be lost
+    optimisation: Optimisation
+    precision: Precision  # as Lightning names it
+    seed: int
+    threads: Positive  # of torch: another number gives other bits
+    curve_every: Positive  # steps between two points of the curves
+    checkpoint_every: Positive  # steps
+
+
+def run(config: Config, *, base: Path, prepared: Path, encoded: Path, out: Path) -> Report:
+    """Write the adapter and the curves; go on from the checkpoint when a run before this one was stopped.
+
+    Raises:
+        ModelError: when the family's network has no layer of ``targets``.
+    """
+    machine.use_threads(config.threads)
+    samples = tables.read(prepared, Sample)
+    embeddings = {**tensors.read(encoded, "latents"), **tensors.read(encoded, "prompts")}
+    family = families.build(config.family, base)
+    add_adapter(family, config)
+    checkpoint = machine.cache("train") / f"{digest(config, base, encoded, prepared)}.ckpt"
+    points = fit(family, config, samples, embeddings, checkpoint)
+    family.save_adapter(out / ADAPTER)
+    tables.write(out, Point, points)
+    checkpoint.unlink(missing_ok=True)
+    return _report(points, family, samples)
+
+
+def add_adapter(family: Family, config: Config) -> None:
+    """A fresh adapter on ``family``, drawn from the seed and from nothing that came before."""
+    import torch
+
+    torch.manual_seed(config.seed)
+    try:
+        family.add_adapter(rank=config.rank, alpha=config.alpha, targets=config.targets, dropout=config.dropout)
+    except ValueError as error:
+        raise ModelError(f"train.targets: {error}; name layers that this family has") from None
+
+
+def fit(
+    family: Family,
+    config: Config,
+    samples: Sequence[Sample],
+    embeddings: "Mapping[str, Tensor]",
+    checkpoint: Path,
+    extra: "Sequence[lightning.Callback]" = (),
+) -> list[Point]:
+    """Train until ``config.steps``, from ``checkpoint`` where it exists, and give the curves. ``extra`` may stop it."""
+    import torch
+
+    from stages.train.callbacks import Checkpoints, Curves, Progress
+    from stages.train.module import Adaptation
+
+    done = torch.load(checkpoint, weights_only=True)["global_step"] if checkpoint.is_file() else 0
+    measure = heldout_losses(family, samples, embeddings, seed=config.seed)
+    curves = Curves(measure, every=config.curve_every, steps=config.steps)
+    checkpoints = Checkpoints(checkpoint, every=config.checkpoint_every)
+    module = Adaptation(
+        family, config.optimisation, empty_LD=embeddings[tensors.key("")], steps=config.steps, seed=config.seed
+    )
+    trainer = _trainer(config, [curves, checkpoints, Progress(curves, steps=config.steps), *extra])
+    loader = _loader(samples, embeddings, config, start=done)
+    trainer.fit(module.train(), loader, ckpt_path=checkpoint if done else None, weights_only=True)
+    return curves.points
+
+
+def _trainer(config: Config, callbacks: "list[lightning.Callback]") -> "lightning.Trainer":
+    """One epoch of ``config.steps`` batches; what Lightning would write or print by itself is ours."""
+    import lightning
+
+    # Its remarks on workers, loggers and checkpoints within an epoch do not apply here.
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+    return lightning.Trainer(
+        accelerator="gpu" if machine.device() == "cuda" else "cpu",
+        devices=1,
+        precision=config.precision,
+        max_steps=config.steps,
+        max_epochs=1,
+        gradient_clip_val=config.optimisation.clip,
+        callbacks=callbacks,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+def digest(config: Config, *folders: Path) -> str:
+    """What a checkpoint belongs to: 32 hex digits over the settings and all files that the training reads."""
+    total = hashlib.sha256(repr(config).encode())
+    for folder in folders:
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            total.update(file.relative_to(folder).as_posix().encode() + b"\0")
+            total.update(hashlib.sha256(file.read_bytes()).digest())
+    return total.hexdigest()[:32]
+
+
+def heldout_losses(
+    family: Family, samples: Sequence[Sample], embeddings: "Mapping[str, Tensor]", *, seed: int
+) -> Callable[[], dict[Role, float | None]]:
+    """What measures the mean held-out loss of subject and prior: fixed timesteps, fixed noise, none where none is held."""
+    heldout = [sample for sample in samples if sample.split == "heldout"]
+
+    def mean(role: Role) -> float | None:
+        mine = [sample for sample in heldout if sample.role == role]
+        losses = [denoising.heldout_loss(family, embeddings, each.id, each.text, seed=seed) for each in mine]
+        return sum(losses) / len(losses) if losses else None
+
+    def measure() -> dict[Role, float | None]:
+        network = family.denoiser
+        learning = network.training
+        network.eval()
+        losses = {role: mean(role) for role in ROLES}
+        network.train(learning)
+        return losses
+
+    return measure
+
+
+def _loader(
+    samples: Sequence[Sample], embeddings: "Mapping[str, Tensor]", config: Config, *, start: int
+) -> "DataLoader[Batch]":
+    """Batches of latents and prompts from step ``start`` on."""
+    import torch
+    from torch.utils.data import DataLoader
+
+    chosen = [sample for sample in samples if sample.split == "train"]
+    plan = Plan(samples=chosen, size=config.batch, prior_share=config.prior_share, steps=config.steps, seed=config.seed)
+    pairs = [(embeddings[sample.id], embeddings[tensors.key(sample.text)]) for sample in chosen]
+    generator = torch.Generator().manual_seed(config.seed)  # its own: the loader would draw from the global one
+    return DataLoader(pairs, batch_sampler=Batches(plan, start=start), generator=generator)  # type: ignore[arg-type]
+
+
+def _report(points: Sequence[Point], family: Family, samples: Sequence[Sample]) -> Report:
+    first, last = points[0], points[-1]
+    numbers = {
+        "loss": last.loss,
+        "heldout_loss": last.heldout_loss,
+        "heldout_loss_before": first.heldout_loss,
+        "prior_loss": last.prior_loss,
+        "prior_loss_before": first.prior_loss,
+        "steps": last.step,
+        "weights": sum(weight.numel() for weight in family.denoiser.parameters() if weight.requires_grad),
+        "samples": sum(sample.split == "train" for sample in samples),
+    }
+    return {name: number for name, number in numbers.items() if number is not None}

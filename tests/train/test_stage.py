@@ -1,0 +1,173 @@
+import logging
+import math
+
+import lightning
+import pytest
+import torch
+
+from stages import families, machine, tables, tensors
+from stages.errors import ModelError
+from stages.records import Point, Sample
+from stages.train import stage
+
+
+class Stopped(Exception):
+    """What a broken-off run dies of."""
+
+
+class Stopper(lightning.Callback):
+    """Breaks the run off after step ``at``."""
+
+    def __init__(self, at):
+        self.at = at
+
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.global_step == self.at:
+            raise Stopped
+
+
+@pytest.fixture
+def trained(tiny_base, tiny_prepared, tiny_encoded, tmp_path):
+    """Train with a configuration and a checkpoint, broken off after a step; gives the adapter's bytes and the points."""
+    samples = tables.read(tiny_prepared, Sample)
+    embeddings = {**tensors.read(tiny_encoded, "latents"), **tensors.read(tiny_encoded, "prompts")}
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+
+    def train(config, checkpoint, *, stop=None):
+        family = families.build("tiny", tiny_base)
+        stage.add_adapter(family, config)
+        points = stage.fit(family, config, samples, embeddings, checkpoint, [Stopper(stop)] if stop else [])
+        family.save_adapter(tmp_path / "adapter.safetensors")
+        return (tmp_path / "adapter.safetensors").read_bytes(), points
+
+    return train
+
+
+@pytest.mark.parametrize("others", [{}, {"ema_decay": 0.9, "dropout": 0.1}], ids=["plain", "average and dropout"])
+def test_a_run_that_was_broken_off_ends_as_an_undisturbed_one(trained, tiny_training, tmp_path, others):
+    config = tiny_training(**others)
+    adapter, points = trained(config, tmp_path / "whole.ckpt")
+    assert [point.step for point in points] == [0, 5, 10, 12]
+    for stop in (3, 4, 5, 9, 11):  # before the first checkpoint, on one, behind one, behind a point, near the end
+        checkpoint = tmp_path / f"{stop}.ckpt"
+        with pytest.raises(Stopped):
+            trained(config, checkpoint, stop=stop)
+        assert checkpoint.is_file() == (stop >= 4)
+        torch.manual_seed(99)
+        torch.rand(5)
+        assert trained(config, checkpoint) == (adapter, points), f"stopped after step {stop}"
+
+
+def test_a_run_may_be_broken_off_twice(trained, tiny_training, tmp_path):
+    config = tiny_training(dropout=0.1)
+    for stop in (5, 9):
+        with pytest.raises(Stopped):
+            trained(config, tmp_path / "twice.ckpt", stop=stop)
+    assert trained(config, tmp_path / "twice.ckpt") == trained(config, tmp_path / "whole.ckpt")
+
+
+def test_measuring_on_the_way_does_not_touch_the_training(trained, tiny_training, tmp_path):
+    often, often_points = trained(tiny_training(curve_every=1, dropout=0.1), tmp_path / "often.ckpt")
+    rarely, rare_points = trained(tiny_training(curve_every=5, dropout=0.1), tmp_path / "rarely.ckpt")
+    assert often == rarely
+    assert len(often_points) == 13
+    heldout = {point.step: point.heldout_loss for point in often_points}
+    assert all(heldout[point.step] == point.heldout_loss for point in rare_points)
+
+
+@pytest.mark.parametrize("other", [{"seed": 4}, {"ema_decay": 0.9}, {"caption_dropout": 0.0}, {"prior_share": 0.0}])
+def test_another_setting_gives_another_adapter(trained, tiny_training, tmp_path, other):
+    assert trained(tiny_training(**other), tmp_path / "other.ckpt")[0] != trained(tiny_training(), tmp_path / "ckpt")[0]
+
+
+def test_dropout_is_on_in_training(trained, tiny_training, tmp_path):
+    with_dropout, _ = trained(tiny_training(dropout=0.5), tmp_path / "one.ckpt")
+    without, _ = trained(tiny_training(), tmp_path / "other.ckpt")
+    assert with_dropout != without
+
+
+def test_dropout_is_off_in_measuring_and_on_again_afterwards(tiny_base, tiny_prepared, tiny_encoded, tiny_training):
+    family = families.build("tiny", tiny_base)
+    stage.add_adapter(family, tiny_training(dropout=0.5))
+    for weight in family.denoiser.parameters():
+        if weight.requires_grad:
+            weight.data.normal_(0, 0.3)
+    samples = tables.read(tiny_prepared, Sample)
+    embeddings = {**tensors.read(tiny_encoded, "latents"), **tensors.read(tiny_encoded, "prompts")}
+    measure = stage.heldout_losses(family, samples, embeddings, seed=0)
+    for learning in (True, False):
+        family.denoiser.train(learning)
+        torch.manual_seed(1)
+        one = measure()
+        torch.manual_seed(2)
+        assert measure() == one
+        assert family.denoiser.training is learning
+
+
+def test_a_run_leaves_adapter_curves_and_no_checkpoint(
+    tiny_base, tiny_prepared, tiny_encoded, tiny_trained, tiny_training, tmp_path
+):
+    torch.rand(3)
+    report = stage.run(tiny_training(), base=tiny_base, prepared=tiny_prepared, encoded=tiny_encoded, out=tmp_path)
+    assert not list(machine.cache("train").iterdir())
+    for name in ("adapter.safetensors", "point.jsonl"):
+        assert (tmp_path / name).read_bytes() == (tiny_trained / name).read_bytes()
+    points = tables.read(tmp_path, Point)
+    assert [point.id for point in points] == ["00000000", "00000005", "00000010", "00000012"]
+    assert report["steps"] == 12
+    assert report["samples"] == 7
+    assert report["heldout_loss_before"] == points[0].heldout_loss
+    assert report["heldout_loss"] == points[-1].heldout_loss != points[0].heldout_loss
+    assert report["prior_loss"] == points[-1].prior_loss
+    assert report["weights"] > 0
+    assert all(math.isfinite(number) for number in report.values())
+
+
+def test_a_run_goes_on_from_the_checkpoint_of_the_run_before(
+    trained, tiny_base, tiny_prepared, tiny_encoded, tiny_trained, tiny_training, tmp_path
+):
+    config = tiny_training()
+    checkpoint = machine.cache("train") / f"{stage.digest(config, tiny_base, tiny_encoded, tiny_prepared)}.ckpt"
+    with pytest.raises(Stopped):
+        trained(config, checkpoint, stop=9)
+    assert torch.load(checkpoint, weights_only=True)["global_step"] == 8
+    stage.run(config, base=tiny_base, prepared=tiny_prepared, encoded=tiny_encoded, out=tmp_path / "out")
+    assert (tmp_path / "out" / stage.ADAPTER).read_bytes() == (tiny_trained / stage.ADAPTER).read_bytes()
+    assert not checkpoint.exists()
+
+
+def test_without_a_prior_there_is_no_prior_loss(tiny_base, tiny_prepared, tiny_encoded, tiny_training, tmp_path):
+    import shutil
+
+    alone = shutil.copytree(tiny_prepared, tmp_path / "prepared")
+    tables.write(alone, Sample, [row for row in tables.read(tiny_prepared, Sample) if row.role == "subject"])
+    config = tiny_training(steps=2)
+    report = stage.run(config, base=tiny_base, prepared=alone, encoded=tiny_encoded, out=tmp_path / "out")
+    assert "prior_loss" not in report
+    assert {point.prior_loss for point in tables.read(tmp_path / "out", Point)} == {None}
+
+
+def test_training_teaches_the_training_pictures(trained, tiny_training, tmp_path):
+    _, points = trained(tiny_training(steps=60, curve_every=20, lr=0.01), tmp_path / "ckpt")
+    assert points[-1].loss < points[1].loss
+
+
+def test_targets_that_do_not_exist_are_an_error(tiny_base, tiny_prepared, tiny_encoded, tiny_training, tmp_path):
+    config = tiny_training(targets=("to_nowhere",))
+    with pytest.raises(ModelError, match=r"train\.targets: .*to_nowhere.*; name layers that this family has"):
+        stage.run(config, base=tiny_base, prepared=tiny_prepared, encoded=tiny_encoded, out=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_digest_of_a_checkpoint_sees_settings_and_files(tiny_training, tmp_path):
+    folders = [tmp_path / name for name in "abc"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "file").write_bytes(b"1")
+    digest = stage.digest(tiny_training(), *folders)
+    assert len(digest) == 32
+    assert stage.digest(tiny_training(), *folders) == digest
+    assert stage.digest(tiny_training(seed=4), *folders) != digest
+    assert stage.digest(tiny_training(lr=0.06), *folders) != digest
+    (folders[2] / "file").write_bytes(b"2")
+    assert stage.digest(tiny_training(), *folders) != digest
