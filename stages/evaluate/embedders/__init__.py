@@ -1,0 +1,17 @@
+"""Parts that turn pictures into features for the Fréchet distance: one file each, and the metric bears its name."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.images import Pixels
+
+
+class Embedder(Protocol):
+    """Features of pictures."""
+
+    def __call__(self, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
+        """float64[N, D] of N pictures, uint8[H, W, 3] RGB."""
+        ...

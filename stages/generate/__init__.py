@@ -1,0 +1,1 @@
+"""Pictures by base and adapter: the same prompts, the same seeds."""

@@ -1,0 +1,69 @@
+import cv2
+import numpy as np
+import pytest
+from skimage import data
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from stages.evaluate.fidelity import PSNR_CAP, psnr, ssim
+from stages.images import decode, encode_jpeg
+
+WANG = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255, "channel_axis": -1}
+
+
+def noisy(picture):
+    noise = np.random.default_rng(0).normal(0, 20, picture.shape)
+    return np.clip(np.rint(picture + noise), 0, 255).astype(np.uint8)
+
+
+def blurred(picture):
+    return cv2.GaussianBlur(picture, (0, 0), 2)
+
+
+def compressed(picture):
+    return decode(encode_jpeg(picture, quality=30))
+
+
+@pytest.mark.parametrize("damage", [noisy, blurred, compressed])
+@pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea"])
+def test_both_equal_scikit_images_with_wangs_arguments(name, damage):
+    picture = getattr(data, name)()
+    other = damage(picture)
+    assert psnr(picture, other) == pytest.approx(peak_signal_noise_ratio(picture, other), abs=1e-9)
+    assert ssim(picture, other) == pytest.approx(structural_similarity(picture, other, **WANG), abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("damage", "decibels", "similarity"), [(noisy, 22.71212567, 0.40106604), (blurred, 25.00900013, 0.81093720)]
+)
+def test_the_damaged_astronaut_has_the_values_that_were_measured_elsewhere(damage, decibels, similarity):
+    """shared/research/evaluation.md, section 1.2."""
+    picture = data.astronaut()
+    other = damage(picture)
+    assert psnr(picture, other) == pytest.approx(decibels, abs=1e-7)
+    assert ssim(picture, other) == pytest.approx(similarity, abs=1e-7)
+
+
+def test_equal_pictures_have_the_highest_values_and_no_infinity():
+    picture = data.chelsea()
+    assert psnr(picture, picture) == PSNR_CAP == 100.0
+    assert ssim(picture, picture) == pytest.approx(1.0, abs=1e-12)
+
+
+def test_psnr_by_hand():
+    black = np.zeros((4, 4, 3), dtype=np.uint8)
+    assert psnr(black, black + 255) == 0.0
+    assert psnr(black, black + 51) == pytest.approx(20 * np.log10(5))
+    assert psnr(black + 51, black) == psnr(black, black + 51)
+
+
+def test_ssim_of_two_flat_pictures_is_that_of_their_means():
+    black = np.zeros((16, 16, 3), dtype=np.uint8)
+    c1 = (0.01 * 255) ** 2
+    assert ssim(black, black + 100) == pytest.approx(c1 / (100**2 + c1))
+
+
+def test_one_number_of_difference_is_below_the_cap():
+    picture = data.chelsea()
+    other = picture.copy()
+    other[0, 0, 0] ^= 4
+    assert 90 < psnr(picture, other) < 100
