@@ -1,0 +1,1 @@
+"""Register the adapter as a model version that knows its commit, its data and its judgement."""

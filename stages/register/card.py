@@ -1,0 +1,78 @@
+"""The model card: what the adapter is, what it learned from and by which right, how it was judged, what it is not."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stages import licences
+from stages.records import Item, Sample, Score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the card is written from."""
+
+    name: str
+    family: str
+    base: str  # the base model's own name
+    base_licence: str
+    subject: str
+    result: str  # digest of the result
+    items: Sequence[Item]  # whose pictures were used
+    samples: Sequence[Sample]
+    scores: Sequence[Score]
+
+
+def written(facts: Facts) -> str:
+    """The card as Markdown."""
+    return "\n\n".join([_head(facts), _judgement(facts.scores), _data(facts), _limits(facts), _again(facts)]) + "\n"
+
+
+def _head(facts: Facts) -> str:
+    return (
+        f"# {facts.name}\n\nA LoRA for {facts.base} ({facts.base_licence}), family `{facts.family}`. "
+        f"It was taught: {facts.subject}."
+    )
+
+
+def _judgement(scores: Sequence[Score]) -> str:
+    lines = [
+        "## How it was judged",
+        "| metric | base | adapter | difference | 95 % interval | pictures | verdict |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for score in scores:
+        cells = [_number(value) for value in (score.base, score.adapter, score.delta)]
+        span = f"{_number(score.low)} … {_number(score.high)}"
+        lines.append(f"| {score.id} | {' | '.join(cells)} | {span} | {score.count} | {score.verdict or '–'} |")
+    return "\n".join(lines[:1]) + "\n\n" + "\n".join(lines[1:])
+
+
+def _data(facts: Facts) -> str:
+    kinds = Counter(item.licence for item in facts.items)
+    plain = Counter((sample.role, sample.split) for sample in facts.samples if not sample.variant)
+    counts = ", ".join(f"{count} {role} {split}" for (role, split), count in sorted(plain.items()))
+    table = "\n".join(f"| {licence} | {count} |" for licence, count in sorted(kinds.items()))
+    credit_lines = [
+        licences.attribution(title=item.title, author=item.author, url=item.url, licence=item.licence)
+        for item in facts.items
+    ]
+    credit = "\n".join(f"- {line}" for line in sorted(set(credit_lines)))
+    return f"## What it learned from\n\n{counts}.\n\n| licence | files |\n|---|---|\n{table}\n\n### Credits\n\n{credit}"
+
+
+def _limits(facts: Facts) -> str:
+    return (
+        "## What it is not\n\n"
+        f"It was judged on held-out pictures of {facts.subject} and of what the base knew, and on nothing else. "
+        "Distances named `fd_filters` are of colour and texture, not of Inception features. "
+        "Licences are as the sources stated them; nobody checked them by hand."
+    )
+
+
+def _again(facts: Facts) -> str:
+    return f"## Make it again\n\nResult `{facts.result}`: check out the commit that the version is tagged with and run `dvc repro`."
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"

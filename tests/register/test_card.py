@@ -1,0 +1,71 @@
+from dataclasses import replace
+
+import pytest
+
+from stages import tables
+from stages.records import Item, Sample, Score
+from stages.register import card
+
+SCORE = Score(
+    id="heldout_loss",
+    base=0.123456,
+    adapter=0.1,
+    delta=-0.023456,
+    low=-0.03,
+    high=-0.01,
+    count=3,
+    better="lower",
+    verdict="better",
+)
+
+
+@pytest.fixture
+def facts(tiny_upstream, tiny_prepared):
+    samples = tables.read(tiny_prepared, Sample)
+    used = {sample.frame for sample in samples}
+    items = [replace(item, title="A coin") for item in tables.read(tiny_upstream / "crawled", Item) if item.id in used]
+    one_arm = replace(SCORE, id="psnr_round_trip", adapter=None, delta=None, verdict="")
+    return card.Facts(
+        name="darkroom-lora",
+        family="tiny",
+        base="Tiny",
+        base_licence="Apache-2.0",
+        subject="coins",
+        result="0123456789abcdef",
+        items=items,
+        samples=[*samples, *(replace(sample, variant=1) for sample in samples)],
+        scores=[SCORE, one_arm],
+    )
+
+
+def test_the_card_says_what_it_is(facts):
+    text = card.written(facts)
+    assert text.startswith("# darkroom-lora\n\nA LoRA for Tiny (Apache-2.0), family `tiny`. It was taught: coins.")
+    assert "Result `0123456789abcdef`" in text
+    assert text.endswith("`dvc repro`.\n")
+
+
+def test_every_score_is_a_row(facts):
+    text = card.written(facts)
+    assert "| heldout_loss | 0.1235 | 0.1 | -0.02346 | -0.03 … -0.01 | 3 | better |" in text
+    assert "| psnr_round_trip | 0.1235 | – | – | -0.03 … -0.01 | 3 | – |" in text
+
+
+def test_pictures_are_counted_without_their_variants(facts):
+    assert "2 prior heldout, 3 prior train, 3 subject heldout, 4 subject train." in card.written(facts)
+
+
+def test_every_source_is_credited_once(facts):
+    text = card.written(facts)
+    assert "| CC0-1.0 | 12 |" in text
+    for item in facts.items:
+        assert text.count(f"- A coin by A & B, CC0-1.0, {item.url}") == 1
+    assert len(facts.items) == 12
+
+
+def test_the_card_says_what_it_is_not(facts):
+    assert "Distances named `fd_filters` are of colour and texture, not of Inception features." in card.written(facts)
+
+
+def test_the_same_facts_give_the_same_card(facts):
+    assert card.written(facts) == card.written(replace(facts, items=facts.items[::-1]))

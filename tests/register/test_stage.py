@@ -1,0 +1,149 @@
+import base64
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stages import families, tables, tracking
+from stages.errors import TableError
+from stages.images import decode
+from stages.records import Receipt, Score
+from stages.register.stage import CARD, DATA, Config, failed, run
+
+
+def score(id, verdict):
+    numbers = {"base": 1.0, "adapter": 0.5, "delta": -0.5, "low": -0.6, "high": -0.4}
+    return Score(id=id, **numbers, count=3, better="lower", verdict=verdict)
+
+
+def config(**others):
+    values = {"experiment": "one", "name": "coins-lora", "alias": "candidate", "gate": {"heldout_loss": "better"}}
+    values |= {"family": "tiny", "subject": "coins", "base_name": "Tiny", "base_licence": "Apache-2.0"}
+    values |= {"embed_base_mb": 64, "size": (16, 16), "steps": 2, "guidance": 2.0}
+    return Config(**(values | others))
+
+
+@pytest.fixture
+def folders(tmp_path, tiny_base, tiny_upstream, tiny_prepared, tiny_trained):
+    outs = "".join(f"    - {{path: {path}, md5: {number}a.dir}}\n" for number, path in enumerate(DATA))
+    (tmp_path / "dvc.lock").write_text(f"stages:\n  train:\n    cmd: train\n    outs:\n{outs}")
+    tables.write(tmp_path / "evaluated", Score, [score("heldout_loss", "better"), score("copy_rate", "no evidence")])
+    result = tracking.read_lock(tmp_path / "dvc.lock").result
+    tables.write(tmp_path / "tracked", Receipt, [Receipt(id=result, what="tracked")])
+    return {
+        "lock": tmp_path / "dvc.lock",
+        "base": tiny_base,
+        "crawled": tiny_upstream / "crawled",
+        "frames": tiny_upstream / "frames",
+        "prepared": tiny_prepared,
+        "trained": tiny_trained,
+        "evaluated": tmp_path / "evaluated",
+        "tracked": tmp_path / "tracked",
+    }
+
+
+@pytest.fixture
+def tracked(mlflow_client, folders):
+    """The run that a version belongs to."""
+    nothing = tracking.Logged(metrics={}, curves={}, files=[], pictures={}, datasets=[])
+    tracking.log_result(tracking.read_lock(folders["lock"]), "one", nothing)
+    return mlflow_client
+
+
+def versions(client):
+    return client.search_model_versions("name='coins-lora'")
+
+
+@pytest.mark.parametrize(
+    ("gate", "missing"),
+    [
+        ({}, []),
+        ({"heldout_loss": "better"}, []),
+        ({"heldout_loss": "kept"}, ["heldout_loss kept, and it is better"]),
+        ({"prior_loss": "kept"}, ["prior_loss kept, and it is not measured"]),
+        ({"copy_rate": "no evidence", "heldout_loss": "better"}, []),
+        ({"round_trip": "kept"}, ["round_trip kept, and it is not measured"]),
+        (
+            {"a": "kept", "heldout_loss": "kept"},
+            ["a kept, and it is not measured", "heldout_loss kept, and it is better"],
+        ),
+    ],
+)
+def test_the_gate_wants_every_verdict(gate, missing):
+    measured = [score("heldout_loss", "better"), score("copy_rate", "no evidence"), score("round_trip", "")]
+    assert failed(measured, gate) == missing
+
+
+def test_what_passes_the_gate_is_a_version_with_alias_tags_signature_and_card(tracked, folders, tmp_path):
+    import mlflow
+
+    assert run(config(), **folders, out=tmp_path / "out") == {"registered": 1}
+    version = tracked.get_model_version_by_alias("coins-lora", "candidate")
+    lock = tracking.read_lock(folders["lock"])
+    assert version.tags == {
+        tracking.RESULT: lock.result,
+        "dvc.lock": lock.digest,
+        "mlflow.source.name": "dvc repro",
+        "mlflow.source.type": "LOCAL",
+        **{f"data.{path}": f"{number}a.dir" for number, path in enumerate(DATA)},
+    }
+    text = (tmp_path / "out" / CARD).read_text()
+    assert version.description == text
+    assert "| heldout_loss | 1 | 0.5 | -0.5 |" in text
+    signature = mlflow.models.get_model_info("models:/coins-lora@candidate").signature
+    assert signature.inputs.input_names() == ["prompt"]
+    assert [each.name for each in signature.params.params] == ["seed"]
+    (run_of,) = tracked.search_runs([tracked.get_experiment_by_name("one").experiment_id])
+    assert version.run_id == run_of.info.run_id
+
+    # Registering again changes nothing: the version is there.
+    assert run(config(), **folders, out=tmp_path / "again") == {"registered": 1}
+    assert len(versions(tracked)) == 1
+    receipts = [(tmp_path / name / "receipt.jsonl").read_bytes() for name in ("out", "again")]
+    assert receipts[0] == receipts[1]
+    assert tables.read(tmp_path / "out", Receipt) == [Receipt(id=lock.result, what="coins-lora")]
+
+    # The loaded model draws what the family draws with the adapter, and the same twice.
+    model = mlflow.pyfunc.load_model("models:/coins-lora@candidate")
+    rows = [{"prompt": "a photo of coins"}, {"prompt": "a cat"}]
+    answer = model.predict(rows, params={"seed": 7})
+    assert answer == model.predict(rows, params={"seed": 7})
+    assert answer != model.predict(rows, params={"seed": 8})
+    family = families.build("tiny", folders["base"])
+    family.load_adapter(folders["trained"] / "adapter.safetensors")
+    expected = family.generate(["a photo of coins"], [7], steps=2, guidance=2.0, size=(16, 16))[0]
+    assert np.array_equal(decode(base64.b64decode(answer[0])), expected)
+
+
+@pytest.mark.parametrize(
+    ("embed_base_mb", "held"), [(64, {"adapter.safetensors", CARD, "base"}), (0, {"adapter.safetensors", CARD})]
+)
+def test_a_base_goes_into_the_version_when_it_is_small(tracked, folders, tmp_path, embed_base_mb, held):
+    import mlflow
+
+    run(config(embed_base_mb=embed_base_mb), **folders, out=tmp_path / "out")
+    where = mlflow.artifacts.download_artifacts("models:/coins-lora@candidate", dst_path=str(tmp_path / "version"))
+    assert {path.name for path in (Path(where) / "artifacts").iterdir()} == held
+    assert not list(Path(where).rglob("*.pkl"))
+    model = mlflow.pyfunc.load_model(where)
+    assert len(model.predict([{"prompt": "a"}])) == 1
+
+
+def test_what_fails_the_gate_is_not_registered_and_has_its_card(tracked, folders, tmp_path, caplog):
+    caplog.set_level("INFO")
+    assert run(config(gate={"heldout_loss": "kept"}), **folders, out=tmp_path / "out") == {"registered": 0}
+    assert versions(tracked) == []
+    assert "the gate wants heldout_loss kept, and it is better" in caplog.text
+    assert (tmp_path / "out" / CARD).is_file()
+    assert [receipt.what for receipt in tables.read(tmp_path / "out", Receipt)] == [""]
+
+
+def test_a_result_that_was_not_tracked_cannot_be_registered(mlflow_client, folders, tmp_path):
+    with pytest.raises(TableError, match="MLflow has no run of result"):
+        run(config(), **folders, out=tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["Coins", "coins lora", "", "-coins", "coins'; drop"])
+def test_a_name_that_a_registry_would_not_take_is_refused(name):
+    with pytest.raises(ValueError, match="name"):
+        config(name=name)

@@ -1,0 +1,62 @@
+import json
+
+import numpy as np
+import pytest
+
+from stages import tables, tracking
+from stages.errors import TableError
+from stages.images import encode_png
+from stages.records import Point, Receipt
+from stages.track.stage import DATASETS, Config, run
+
+CONFIG = Config(experiment="one")
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """What track reads: a lock, reports, curves, and the page with its grid."""
+    outs = "".join(f"    - {{path: {path}, md5: {number}a.dir}}\n" for number, path in enumerate(DATASETS))
+    (tmp_path / "dvc.lock").write_text(
+        f"stages:\n  prepare:\n    cmd: prepare\n    params: {{params.yaml: {{prepare: {{seed: 1}}}}}}\n    outs:\n{outs}"
+    )
+    (tmp_path / "reports").mkdir()
+    for name, numbers in {"train": {"loss": 0.5}, "evaluate": {"fd/base": 3}, "track": {"metrics": 7}}.items():
+        (tmp_path / "reports" / f"{name}.json").write_text(json.dumps(numbers))
+    values = [(0, 0.0, None), (5, 0.7, 0.6), (9, 0.5, 0.4)]
+    points = [
+        Point(id=f"{step:08d}", step=step, loss=loss, rate=0.1, heldout_loss=heldout, prior_loss=None)
+        for step, loss, heldout in values
+    ]
+    tables.write(tmp_path / "trained", Point, points)
+    (tmp_path / "evaluated").mkdir()
+    (tmp_path / "evaluated" / "report.html").write_text("<p>")
+    (tmp_path / "evaluated" / "grid.png").write_bytes(encode_png(np.zeros((8, 8, 3), dtype=np.uint8)))
+    named = {name: tmp_path / name for name in ("reports", "trained", "evaluated")}
+    return named | {"lock": tmp_path / "dvc.lock"}
+
+
+def test_reports_and_curves_become_one_run(mlflow_client, folders, tmp_path):
+    report = run(CONFIG, **folders, out=tmp_path / "out")
+    assert report == {"metrics": 2, "params": 1}
+    (found,) = mlflow_client.search_runs([mlflow_client.get_experiment_by_name("one").experiment_id])
+    assert {"train/loss", "evaluate/fd/base", "curve/loss", "curve/rate", "curve/heldout_loss"} == set(
+        found.data.metrics
+    )
+    history = mlflow_client.get_metric_history(found.info.run_id, "curve/heldout_loss")
+    assert [(point.step, point.value) for point in history] == [(5, 0.6), (9, 0.4)]
+    assert {each.dataset.name for each in found.inputs.dataset_inputs} == set(DATASETS)
+
+
+def test_the_receipt_names_the_result_and_never_differs(mlflow_client, folders, tmp_path):
+    for name in ("one", "other"):
+        run(CONFIG, **folders, out=tmp_path / name)
+    result = tracking.read_lock(folders["lock"]).result
+    assert tables.read(tmp_path / "one", Receipt) == [Receipt(id=result, what="tracked")]
+    assert (tmp_path / "one" / "receipt.jsonl").read_bytes() == (tmp_path / "other" / "receipt.jsonl").read_bytes()
+
+
+def test_a_broken_lock_writes_nothing(folders, tmp_path):
+    folders["lock"].write_text("")
+    with pytest.raises(TableError, match=r"is no dvc\.lock"):
+        run(CONFIG, **folders, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
