@@ -23,9 +23,21 @@ ARMS: tuple[Arm, Arm] = ("base", "adapter")
 class Evidence:
     """One statement about the rights to a picture, as it was found."""
 
-    where: str  # "json-ld", "rel=license", "meta", "sidecar", "robots-meta", "x-robots-tag" …
+    where: str  # "json-ld", "rel=license", "meta", "sidecar", "xmp" …
     raw: str  # the value itself, unchanged
     scope: Literal["picture", "page"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """One machine-readable statement on what may be done with a picture, as it was found and as it was read."""
+
+    layer: Literal["site", "http", "html", "file", "registry"]
+    kind: str  # "x-robots-tag", "meta robots", "content-usage", "tdmrep" …
+    raw: str  # the value itself, unchanged
+    verdict: Literal["allow", "deny", "unknown"]
+    category: Literal["train-generative", "train-any", "tdm", "index"]  # what the verdict is about
+    scope: Literal["picture", "page", "site"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +51,10 @@ class Item:
     alt: str  # alternative text, or a caption written by hand
     title: str
     author: str
+    credit: str  # the credit line that the source asks for; empty when it asks for none
     licence: str  # SPDX, the strictest that was stated; empty when none was
     licence_evidence: tuple[Evidence, ...]
-    opt_outs: tuple[Evidence, ...]  # signals against training, raw
+    signals: tuple[Signal, ...]  # on training with it, for and against
     consent: str  # id of the consent record that covers the people in it; empty when there is none
     place: Place  # in crawl's shards
 
@@ -67,13 +80,15 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Box:
-    """A rectangle in pixels of the upright picture."""
+class Region:
+    """A rectangle in pixels of the upright picture, and what a detector says of it."""
 
     left: int
     top: int
     width: int
     height: int
+    score: float  # the detector's certainty, 0 to 1; 1 where it gives none
+    landmarks: tuple[tuple[float, float], ...]  # x and y of eyes, nose and corners of the mouth; empty where not found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +102,7 @@ class Quality:
     brightness: float  # mean of the grey picture, 0 to 255
     contrast: float  # standard deviation of the grey picture, 0 to 127.5
     hash: str  # 64 hex digits: 256-bit perceptual hash
-    faces: tuple[Box, ...]
+    faces: tuple[Region, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

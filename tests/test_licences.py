@@ -176,7 +176,7 @@ def test_a_use_that_earns_nothing_may_take_non_commercial_pictures_but_change_no
     assert refusal("CC-BY-NC-ND-4.0", opted_out=False, use=use) == "licence without adaptations"
 
 
-def test_opt_outs_count_only_where_they_are_honoured():
+def test_signals_count_only_where_they_are_honoured():
     use = Use(commercial=True, honour_opt_outs=False)
     assert refusal("CC-BY-4.0", opted_out=True, use=use) == ""
     assert refusal("", opted_out=True, use=use) == "licence unknown"

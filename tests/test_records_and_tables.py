@@ -34,7 +34,8 @@ def item(**changes):
         "author": "",
         "licence": "CC0-1.0",
         "licence_evidence": (Evidence(where="meta", raw=ODD, scope="page"),),
-        "opt_outs": (),
+        "signals": (),
+        "credit": "",
         "consent": "",
         "place": Place(shard="shard-0.tar", offset=512, size=3),
     }
@@ -43,7 +44,11 @@ def item(**changes):
 
 def test_these_tests_see_every_row():
     assert len(ROWS) == Path(records.__file__).read_text().count("@dataclass") >= 14
-    assert {each.__name__ for each in ROWS} - {each.__name__ for each in TABLES} == {"Evidence", "Box"}
+    assert {each.__name__ for each in ROWS} - {each.__name__ for each in TABLES} == {
+        "Evidence",
+        "Signal",
+        "Region",
+    }
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -82,7 +87,7 @@ def sample(hint):
         return hint(**{name: sample(each) for name, each in get_type_hints(hint).items()})
     arguments = hint.__args__
     if getattr(hint, "__origin__", None) is tuple:
-        return (sample(arguments[0]),)
+        return tuple(sample(each) for each in arguments if each is not Ellipsis)
     return arguments[0] if isinstance(arguments[0], str) else sample(arguments[0])
 
 

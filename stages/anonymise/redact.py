@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from stages.images import Pixels
-from stages.records import Box
+from stages.records import Region
 
 Method = Literal["pixelate", "blur", "fill"]
 
@@ -15,7 +15,7 @@ CELLS = 5  # of a pixelated region's longer side: fewer cells than eyes, nose an
 BLUR = 3  # the standard deviation of a blur is a third of the region's side
 
 
-def redact(pixels: Pixels, boxes: Iterable[Box], *, method: Method, margin: float) -> Pixels:
+def redact(pixels: Pixels, boxes: Iterable[Region], *, method: Method, margin: float) -> Pixels:
     """A copy of ``pixels``, uint8[H, W, 3], with each box, wider by ``margin`` of its size on every side, redacted."""
     result = pixels.copy()
     for box in boxes:
@@ -26,7 +26,7 @@ def redact(pixels: Pixels, boxes: Iterable[Box], *, method: Method, margin: floa
     return result
 
 
-def _widened(box: Box, margin: float, width: int, height: int) -> tuple[int, int, int, int]:
+def _widened(box: Region, margin: float, width: int, height: int) -> tuple[int, int, int, int]:
     aside, above = round(box.width * margin), round(box.height * margin)
     left, top = max(0, box.left - aside), max(0, box.top - above)
     return left, top, min(width, box.left + box.width + aside), min(height, box.top + box.height + above)

@@ -11,7 +11,7 @@ from stages.config import settings
 from stages.detectors import Detector
 from stages.errors import ImageError
 from stages.images import Pixels, decode, encode_png
-from stages.records import Box, Frame, Item, Quality, Redaction, Report, Verdict
+from stages.records import Frame, Item, Quality, Redaction, Region, Report, Verdict
 
 ROUNDS = 4  # how often a redacted picture is searched again before it is given up on
 
@@ -56,7 +56,7 @@ def must_go(item: Item, policy: Literal["without consent", "all", "none"]) -> bo
 
 
 def _until_none(
-    pixels: Pixels, faces: tuple[Box, ...], detect: Detector, config: Config, *, where: str
+    pixels: Pixels, faces: tuple[Region, ...], detect: Detector, config: Config, *, where: str
 ) -> tuple[bytes, int]:
     """``pixels`` as PNG, redacted until ``detect`` finds nothing, and how many regions that took."""
     count = 0

@@ -76,7 +76,9 @@ def _fault(frame: Frame, item: Item, quality: Quality, config: Config) -> str:
     """Why ``frame`` cannot stay whatever else there is; empty when it can. The first reason counts."""
     if frame.id in config.blocklist or item.id in config.blocklist:
         return "blocked"
-    if refusal := licences.refusal(item.licence, opted_out=bool(item.opt_outs), use=config.use):
+    if refusal := licences.refusal(
+        item.licence, opted_out=any(each.verdict == "deny" for each in item.signals), use=config.use
+    ):
         return refusal
     faults = {
         "small": min(quality.width, quality.height) < config.min_side,

@@ -15,7 +15,7 @@ from urllib.parse import urldefrag, urljoin, urlsplit
 from bs4 import BeautifulSoup, Tag, UnusualUsageWarning
 from bs4.exceptions import ParserRejectedMarkup
 
-from stages.records import Evidence
+from stages.records import Evidence, Signal
 
 LICENCE_METAS = ("dcterms.license", "dcterms.rights", "dc.rights", "license")
 AUTHOR_METAS = ("author", "dcterms.creator", "dc.creator")
@@ -40,7 +40,7 @@ class Page:
 
     links: tuple[str, ...]
     pictures: tuple[Picture, ...]
-    opt_outs: tuple[Evidence, ...]
+    signals: tuple[Signal, ...]
 
 
 def read(body: bytes, url: str, headers: Mapping[str, str]) -> Page:
@@ -57,15 +57,17 @@ def read(body: bytes, url: str, headers: Mapping[str, str]) -> Page:
     return Page(
         links=tuple(dict.fromkeys(link for link in links if urlsplit(link).scheme in ("http", "https"))),
         pictures=tuple(pictures.values()),
-        opt_outs=(*_robots_metas(soup), *opt_out_header(headers)),
+        signals=(*_robots_metas(soup), *header_signals(headers)),
     )
 
 
-def opt_out_header(headers: Mapping[str, str]) -> tuple[Evidence, ...]:
+def header_signals(headers: Mapping[str, str]) -> tuple[Signal, ...]:
     """The opt-outs of an answer's X-Robots-Tag, whatever crawler they are addressed to."""
     raw = headers.get("x-robots-tag", "")
     words = {word.split(":")[-1].strip().lower() for word in raw.split(",")}
-    return (Evidence(where="x-robots-tag", raw=raw, scope="picture"),) if words & NO_TRAINING else ()
+    if not words & NO_TRAINING:
+        return ()
+    return (Signal(layer="http", kind="x-robots-tag", raw=raw, verdict="deny", category="train-any", scope="picture"),)
 
 
 def _parsed(body: bytes) -> BeautifulSoup:
@@ -125,11 +127,12 @@ def _licences(soup: BeautifulSoup, figure: Tag | None, described: Mapping[str, A
             yield Evidence(where=f"meta {name}", raw=value, scope="page")
 
 
-def _robots_metas(soup: BeautifulSoup) -> Iterator[Evidence]:
+def _robots_metas(soup: BeautifulSoup) -> Iterator[Signal]:
     for meta in soup.find_all("meta", attrs={"name": True, "content": True}):
         words = {word.strip().lower() for word in _attribute(meta, "content").split(",")}
         if _attribute(meta, "name").lower().endswith("robots") and words & NO_TRAINING:
-            yield Evidence(where="meta robots", raw=_attribute(meta, "content"), scope="page")
+            raw = _attribute(meta, "content")
+            yield Signal(layer="html", kind="meta robots", raw=raw, verdict="deny", category="train-any", scope="page")
 
 
 def _media_objects(soup: BeautifulSoup) -> Iterator[Mapping[str, Any]]:

@@ -72,9 +72,10 @@ def _item(digest: str, same: list[Found], place: Place) -> Item:
         alt=first.alt,
         title=first.title,
         author=first.author,
+        credit=first.credit,
         licence=licences.strictest(raw for each in same for raw in _statements(each)),
         licence_evidence=tuple(dict.fromkeys(one for each in same for one in each.licence_evidence)),
-        opt_outs=tuple(dict.fromkeys(one for each in same for one in each.opt_outs)),
+        signals=tuple(dict.fromkeys(one for each in same for one in each.signals)),
         consent=first.consent if all(each.consent == first.consent for each in same) else "",
         place=place,
     )

@@ -14,7 +14,7 @@ from pydantic import Field
 from stages.config import settings
 from stages.detectors import Detector
 from stages.images import Pixels
-from stages.records import Box
+from stages.records import Region
 
 
 @settings
@@ -29,7 +29,7 @@ class Config:
 def build(config: Config) -> Detector:
     """The detector over ``config``."""
 
-    def detect(pixels: Pixels) -> tuple[Box, ...]:
+    def detect(pixels: Pixels) -> tuple[Region, ...]:
         height, width = pixels.shape[:2]
         scale = min(1.0, config.side / max(height, width))
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -46,15 +46,15 @@ def build(config: Config) -> Detector:
             max_size=(short, short),
             min_neighbor_number=config.min_neighbours,
         )
-        boxes = [_box(each, scale) for each in found]
+        boxes = [_region(each, scale) for each in found]
         return tuple(sorted(boxes, key=lambda box: (box.top, box.left, box.width)))
 
     return detect
 
 
-def _box(found: dict[str, int], scale: float) -> Box:
+def _region(found: dict[str, int], scale: float) -> Region:
     left, top, width, height = (round(found[key] / scale) for key in ("c", "r", "width", "height"))
-    return Box(left=left, top=top, width=width, height=height)
+    return Region(left=left, top=top, width=width, height=height, score=1.0, landmarks=())
 
 
 @cache

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from stages.anonymise.redact import CELLS, redact
-from stages.records import Box
+from stages.records import Region
 
 METHODS = ("pixelate", "blur", "fill")
-BOX = Box(left=30, top=20, width=40, height=30)
+BOX = Region(score=1.0, landmarks=(), left=30, top=20, width=40, height=30)
 
 
 @pytest.fixture
@@ -40,12 +40,12 @@ def test_the_margin_widens_the_box_on_every_side(pixels, method):
 @pytest.mark.parametrize(
     "box",
     [
-        Box(left=-10, top=-10, width=30, height=30),
-        Box(left=100, top=80, width=50, height=50),
-        Box(left=500, top=500, width=10, height=10),
-        Box(left=0, top=0, width=1, height=1),
-        Box(left=5, top=5, width=0, height=0),
-        Box(left=0, top=50, width=120, height=1),
+        Region(score=1.0, landmarks=(), left=-10, top=-10, width=30, height=30),
+        Region(score=1.0, landmarks=(), left=100, top=80, width=50, height=50),
+        Region(score=1.0, landmarks=(), left=500, top=500, width=10, height=10),
+        Region(score=1.0, landmarks=(), left=0, top=0, width=1, height=1),
+        Region(score=1.0, landmarks=(), left=5, top=5, width=0, height=0),
+        Region(score=1.0, landmarks=(), left=0, top=50, width=120, height=1),
     ],
 )
 def test_a_box_at_or_beyond_the_edge_is_no_crash(pixels, method, box):

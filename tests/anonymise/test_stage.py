@@ -10,10 +10,10 @@ from stages.anonymise import stage
 from stages.anonymise.stage import Config, must_go, run
 from stages.errors import ImageError
 from stages.images import decode, encode_png
-from stages.records import Box, Frame, Item, Quality, Redaction, Verdict
+from stages.records import Frame, Item, Quality, Redaction, Region, Verdict
 
 DETECTOR = {"name": "lbp", "side": 512, "min_face": 0.12, "min_neighbours": 10}
-BOX = Box(left=119, top=67, width=93, height=93)  # of the face in the crop below
+BOX = Region(score=1.0, landmarks=(), left=119, top=67, width=93, height=93)  # of the face in the crop below
 PICTURES = {
     "face": specimens.crop(specimens.photograph("astronaut"), (60, 0, 360, 240)),
     "wall": specimens.crop(specimens.photograph("brick"), (0, 0, 100, 80)),
@@ -34,7 +34,7 @@ def anonymised(tmp_path):
         ids = {name: hashlib.sha256(body).hexdigest() for name, body in bodies.items()}
         places = shards.write(tmp_path / store, {ids[name]: body for name, body in bodies.items()}, digits=1)
         said = {"page": "", "kind": "image", "alt": "", "title": "", "author": "", "licence": "CC0-1.0"}
-        said |= {"licence_evidence": (), "opt_outs": (), "consent": consent}
+        said |= {"licence_evidence": (), "signals": (), "credit": "", "consent": consent}
         facts = {"width": 300, "height": 240, "sharpness": 9.0, "brightness": 99.0, "contrast": 9.0, "hash": "0" * 64}
         found = {"face": measured, "wall": ()}
         rows = {
@@ -122,7 +122,7 @@ def test_the_new_file_holds_nothing_but_pixels(anonymised, tmp_path):
 
 
 def test_a_face_that_measure_did_not_place_well_is_searched_for_again(anonymised):
-    _, rows, ids = anonymised(measured=(Box(left=0, top=0, width=20, height=20),))
+    _, rows, ids = anonymised(measured=(Region(score=1.0, landmarks=(), left=0, top=0, width=20, height=20),))
     assert rows[ids["face"]].faces == 2
 
 
@@ -152,5 +152,5 @@ def test_a_detector_that_finds_a_face_after_every_round_is_an_error():
 def test_the_policy_says_whose_faces_go(policy, consent, goes):
     place = shards.Place(shard="s", offset=0, size=1)
     said = {"page": "", "kind": "image", "alt": "", "title": "", "author": "", "licence": ""}
-    item = Item(id="a", url="file:a", licence_evidence=(), opt_outs=(), consent=consent, place=place, **said)
+    item = Item(id="a", url="file:a", licence_evidence=(), signals=(), credit="", consent=consent, place=place, **said)
     assert must_go(item, policy) is goes

@@ -22,7 +22,7 @@ def captioned(tmp_path):
 
     def write(items, **others):
         said = {"url": "file:a", "page": "", "kind": "image", "author": "", "licence": "CC0-1.0"}
-        said |= {"licence_evidence": (), "opt_outs": (), "consent": "", "place": PLACE}
+        said |= {"licence_evidence": (), "signals": (), "credit": "", "consent": "", "place": PLACE}
         rows = [Item(id=id, alt=alt, title=title, **said) for id, (alt, title, _) in items.items()]
         tables.write(tmp_path / "crawl", Item, rows)
         frames = [Frame(id=f"{id}-f", item=id, time_ms=0.0, store="crawl", place=PLACE) for id in items]

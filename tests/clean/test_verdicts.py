@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from stages.clean.verdicts import Config, judge, near_duplicates
 from stages.licences import Use
-from stages.records import Evidence, Failure, Frame, Item, Quality
+from stages.records import Failure, Frame, Item, Quality, Signal
 from stages.shards import Place
 
 CONFIG = Config(
@@ -23,8 +23,8 @@ CONFIG = Config(
     blocklist=(),
 )
 GOOD = {"width": 200, "height": 100, "sharpness": 4.0, "brightness": 128.0, "contrast": 5.0}
-FREE = {"licence": "CC0-1.0", "opt_outs": ()}
-NOAI = (Evidence(where="meta robots", raw="noai", scope="page"),)
+FREE = {"licence": "CC0-1.0", "signals": (), "credit": ""}
+NOAI = (Signal(layer="html", kind="meta robots", raw="noai", verdict="deny", category="train-any", scope="page"),)
 
 
 def frame(id, size=1000, item=None):
@@ -94,8 +94,8 @@ def test_of_several_faults_the_first_in_order_counts():
         ({"licence": ""}, "licence unknown"),
         ({"licence": "CC-BY-NC-4.0"}, "licence non-commercial"),
         ({"licence": "CC-BY-ND-4.0"}, "licence without adaptations"),
-        ({"opt_outs": NOAI}, "opted out"),
-        ({"licence": "", "opt_outs": NOAI}, "opted out"),
+        ({"signals": NOAI}, "opted out"),
+        ({"licence": "", "signals": NOAI}, "opted out"),
     ],
 )
 def test_rights_come_before_quality(said, reason):
@@ -105,7 +105,7 @@ def test_rights_come_before_quality(said, reason):
 
 def test_a_use_that_earns_nothing_may_take_non_commercial_pictures():
     config = dataclasses.replace(CONFIG, use=Use(commercial=False, honour_opt_outs=False))
-    assert verdict(said={"licence": "CC-BY-NC-4.0", "opt_outs": NOAI}, config=config) == ""
+    assert verdict(said={"licence": "CC-BY-NC-4.0", "signals": NOAI}, config=config) == ""
     assert verdict(said={"licence": ""}, config=config) == "licence unknown"
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.crawl import pages
-from stages.records import Evidence
+from stages.records import Evidence, Signal
 
 URL = "http://a.test/dir/page.html"
 CC0 = "https://creativecommons.org/publicdomain/zero/1.0/"
@@ -159,8 +159,8 @@ def test_the_author_of_the_figure_goes_before_the_pages():
 @pytest.mark.parametrize("content", ["noai", "noindex, NoAI", "noimageai,x", "noml"])
 @pytest.mark.parametrize("name", ["robots", "Robots", "otherbot-robots"])
 def test_an_opt_out_in_a_meta_element_is_kept_raw(name, content):
-    assert read(f'<meta name="{name}" content="{content}">').opt_outs == (
-        Evidence(where="meta robots", raw=content, scope="page"),
+    assert read(f'<meta name="{name}" content="{content}">').signals == (
+        Signal(layer="html", kind="meta robots", raw=content, verdict="deny", category="train-any", scope="page"),
     )
 
 
@@ -169,19 +169,19 @@ def test_an_opt_out_in_a_meta_element_is_kept_raw(name, content):
     ['<meta name="robots" content="noindex, nofollow">', '<meta name="author" content="noai">', '<meta name="robots">'],
 )
 def test_what_is_no_opt_out_is_not_taken_for_one(html):
-    assert read(html).opt_outs == ()
+    assert read(html).signals == ()
 
 
 @pytest.mark.parametrize("raw", ["noai", "noindex, noimageai", "otherbot: noai", "NOML"])
 def test_an_opt_out_in_the_header_is_kept_raw(raw):
-    evidence = Evidence(where="x-robots-tag", raw=raw, scope="picture")
-    assert pages.opt_out_header({"x-robots-tag": raw}) == (evidence,)
-    assert read("", {"x-robots-tag": raw}).opt_outs == (evidence,)
+    evidence = Signal(layer="http", kind="x-robots-tag", raw=raw, verdict="deny", category="train-any", scope="picture")
+    assert pages.header_signals({"x-robots-tag": raw}) == (evidence,)
+    assert read("", {"x-robots-tag": raw}).signals == (evidence,)
 
 
 @pytest.mark.parametrize("headers", [{}, {"x-robots-tag": "noindex"}, {"x-robots-tag": ""}])
 def test_a_header_without_an_opt_out_says_nothing(headers):
-    assert pages.opt_out_header(headers) == ()
+    assert pages.header_signals(headers) == ()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from stages.crawl import site
 from stages.crawl.sources import Found
 from stages.crawl.stage import Config, items, run
 from stages.errors import SourceError
-from stages.records import Evidence, Failure, Item
+from stages.records import Evidence, Failure, Item, Signal
 from stages.shards import Place
 
 HOME = f"http://{site.HOST}"
@@ -66,7 +66,7 @@ def files(folder):
 
 def found(**others):
     values = {"url": "http://a.test/a.jpg", "page": "http://a.test/", "kind": "image", "alt": "", "title": ""}
-    values |= {"author": "", "licence_evidence": (), "opt_outs": (), "consent": "", "body": b"picture"}
+    values |= {"author": "", "licence_evidence": (), "signals": (), "credit": "", "consent": "", "body": b"picture"}
     return Found(**(values | others))
 
 
@@ -100,9 +100,11 @@ def test_the_forbidden_page_is_a_row_with_its_reason(sample_crawl):
 
 
 def test_an_opt_out_is_recorded_raw(by_path):
-    evidence = Evidence(where="meta robots", raw="noai, noimageai", scope="page")
-    assert by_path["/noai/retina.jpg"].opt_outs == (evidence,)
-    assert [path for path, item in by_path.items() if item.opt_outs] == ["/noai/retina.jpg"]
+    evidence = Signal(
+        layer="html", kind="meta robots", raw="noai, noimageai", verdict="deny", category="train-any", scope="page"
+    )
+    assert by_path["/noai/retina.jpg"].signals == (evidence,)
+    assert [path for path, item in by_path.items() if item.signals] == ["/noai/retina.jpg"]
 
 
 def test_a_non_commercial_licence_is_recorded(by_path):
@@ -188,10 +190,10 @@ def test_what_robots_txt_forbids_is_no_failure(config, tmp_path):
 
 
 def test_the_same_bytes_from_two_places_are_one_item_with_all_that_was_said():
-    one = found(licence_evidence=said("CC-BY-4.0"), opt_outs=said("noai"))
+    one = found(licence_evidence=said("CC-BY-4.0"), signals=said("noai"))
     other = found(url="http://b.test/b.jpg", licence_evidence=said("CC-BY-NC-4.0", "CC-BY-4.0"))
     item = only(one, other)
-    assert (item.url, item.licence, item.opt_outs) == ("http://a.test/a.jpg", "CC-BY-NC-4.0", said("noai"))
+    assert (item.url, item.licence, item.signals) == ("http://a.test/a.jpg", "CC-BY-NC-4.0", said("noai"))
     assert item.licence_evidence == said("CC-BY-4.0", "CC-BY-NC-4.0")
 
 

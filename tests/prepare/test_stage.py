@@ -44,7 +44,7 @@ def prepared(tmp_path):
         root = tmp_path / f"{out}-inputs"
         places = shards.write(root / "crawl", {each["id"]: each["body"] for each in pictures}, digits=1)
         said = {"alt": "", "title": "", "author": "", "licence": "CC0-1.0", "kind": "image"}
-        said |= {"licence_evidence": (), "opt_outs": (), "consent": ""}
+        said |= {"licence_evidence": (), "signals": (), "credit": "", "consent": ""}
         items = {
             each["video"] or each["id"]: Item(
                 id=each["video"] or each["id"], url="file:a", page=each["page"], place=places[each["id"]], **said

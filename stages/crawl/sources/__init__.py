@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from stages.records import Evidence
+from stages.records import Evidence, Signal
 from stages.web.client import Manners
 
 
@@ -19,8 +19,9 @@ class Found:
     alt: str
     title: str
     author: str
+    credit: str
     licence_evidence: tuple[Evidence, ...]
-    opt_outs: tuple[Evidence, ...]
+    signals: tuple[Signal, ...]
     consent: str
     body: bytes
 

@@ -158,8 +158,9 @@ def _found(
         alt=reader.read(words).decode("utf-8", errors="replace").strip() if words in reader.names else "",
         title=rights.title or PurePosixPath(name).stem.replace("_", " "),
         author=rights.author,
+        credit="",
         licence_evidence=licence,
-        opt_outs=(),
+        signals=(),
         consent=rights.consent,
         body=body,
     )

@@ -77,7 +77,7 @@ def _page(journal: Journal, url: str, hosts: Container[str], *, must: bool) -> p
     if urlsplit(answer.url).netloc not in hosts:
         return Missed(url=url, reason=f"redirects to {answer.url}, which is not of hosts", forbidden=False)
     if "html" not in answer.headers.get("content-type", "text/html"):
-        return pages.Page(links=(), pictures=(), opt_outs=())  # a link to a file shows nothing, and is no failure
+        return pages.Page(links=(), pictures=(), signals=())  # a link to a file shows nothing, and is no failure
     return pages.read(answer.body, answer.url, answer.headers)
 
 
@@ -93,8 +93,9 @@ def _picture(journal: Journal, picture: pages.Picture, page_url: str, page: page
         alt=picture.alt,
         title=picture.title,
         author=picture.author,
+        credit="",
         licence_evidence=picture.licence_evidence,
-        opt_outs=(*page.opt_outs, *pages.opt_out_header(answer.headers)),
+        signals=(*page.signals, *pages.header_signals(answer.headers)),
         consent="",
         body=answer.body,
     )

@@ -20,5 +20,5 @@ from stages.shards import Place
 def test_a_title_stands_in_where_it_may(alt, title, titles, words):
     said = {"url": "file:a", "page": "", "kind": "image", "author": "", "licence": "", "consent": ""}
     place = Place(shard="s", offset=0, size=1)
-    item = Item(id="a", alt=alt, title=title, licence_evidence=(), opt_outs=(), place=place, **said)
+    item = Item(id="a", alt=alt, title=title, licence_evidence=(), signals=(), credit="", place=place, **said)
     assert build(Config(titles=titles))(item) == words

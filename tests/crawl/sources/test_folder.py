@@ -57,7 +57,7 @@ def test_pictures_and_videos_are_brought_in_the_order_of_their_names(bring):
 def test_without_rights_a_picture_has_no_licence_and_its_name_for_a_title(bring):
     (found,) = bring({"my_old_cat.jpg": b"1"})
     assert (found.title, found.licence_evidence, found.consent, found.author) == ("my old cat", (), "", "")
-    assert (found.page, found.alt, found.opt_outs) == ("", "", ())
+    assert (found.page, found.alt, found.signals) == ("", "", ())
 
 
 RIGHTS = """

@@ -107,7 +107,7 @@ def test_of_several_start_pages_one_may_be_missing(crawled, page_of):
 def test_an_opt_out_of_the_page_is_said_of_its_pictures(crawled, page_of):
     html = '<meta name="robots" content="noai">' + shown("/a.jpg")
     found, _ = crawled({"/": page_of(html), "/a.jpg": site.Resource(body=b"picture", type="image/jpeg")})
-    assert [each.raw for each in found[0].opt_outs] == ["noai"]
+    assert [each.raw for each in found[0].signals] == ["noai"]
 
 
 def test_a_page_full_of_faults_does_not_stop_the_crawl(crawled, page_of):
