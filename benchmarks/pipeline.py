@@ -23,21 +23,29 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-
-
 OVERRIDES: list[str] = []  # overrides that every copy is composed with
 
 
+@cache
+def commit() -> str:
+    """The commit that is measured: the one that was the last when the measurement began."""
+    return subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
 class Copy:
-    """A clone of the last commit with caches of its own."""
+    """A clone of ``commit`` with caches of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "project"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(self.folder)], check=True)
+        subprocess.run(["git", "reset", "--quiet", "--hard", commit()], cwd=self.folder, check=True)
         self.environment = {
             **os.environ,
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
