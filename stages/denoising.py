@@ -1,22 +1,66 @@
-"""Noise, targets and weights of denoising diffusion: pure functions of the schedule.
+"""Noise, targets and weights of denoising: pure functions, and the two processes that are made of them.
 
-``abar`` is the product of the alphas up to a timestep, in (0, 1]; x0 the clean latents, eps the noise.
+``abar`` is the product of the alphas up to a timestep, in (0, 1]; x0 the clean latents, eps the noise, sigma the share
+of noise in a rectified flow, in [0, 1]. Shapes: B batch, C channels, H and W of latents.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-from stages import tensors
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from stages.families import Family
 
-FIXED_TIMESTEPS = tuple(range(50, 1000, 100))  # of 1000: the middle of ten equal parts, for a loss without luck
+# The middle of ten equal parts of the way from picture to noise, for a loss without luck.
+FIXED_PARTS = (0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95)
+
+
+class Process(Protocol):
+    """How noise is added to latents, and what a denoiser is asked for."""
+
+    def levels(self, parts_B: Tensor) -> Tensor:
+        """Noise levels in the denoiser's unit, ``parts_B`` float[B] in [0, 1) of the way from picture to noise."""
+        ...
+
+    def corrupt(self, x0_BCHW: Tensor, eps_BCHW: Tensor, levels_B: Tensor) -> tuple[Tensor, Tensor]:
+        """The noisy latents at ``levels_B`` and what the denoiser should answer to them."""
+        ...
+
+    def weight(self, levels_B: Tensor, *, gamma: float) -> Tensor:
+        """The weight of each level's squared error, float[B]; ``gamma`` is of min-SNR, and 0 weighs all the same."""
+        ...
+
+
+class Diffusion:
+    """The ``Process`` of DDPM: levels are timesteps, int64[B]; the target is the noise or the velocity."""
+
+    def __init__(self, abar_T: Tensor, *, prediction: str) -> None:
+        self._abar_T = abar_T
+        self._prediction = prediction
+
+    def levels(self, parts_B: Tensor) -> Tensor:
+        """See ``Process``."""
+        total = len(self._abar_T)
+        return (parts_B * total).long().clamp(max=total - 1)
+
+    def corrupt(self, x0_BCHW: Tensor, eps_BCHW: Tensor, levels_B: Tensor) -> tuple[Tensor, Tensor]:
+        """See ``Process``."""
+        abar_B = self._abar(levels_B)
+        noisy_BCHW = add_noise(x0_BCHW, eps_BCHW, abar_B)
+        if self._prediction == "v_prediction":
+            return noisy_BCHW, velocity(x0_BCHW, eps_BCHW, abar_B)
+        return noisy_BCHW, eps_BCHW
+
+    def weight(self, levels_B: Tensor, *, gamma: float) -> Tensor:
+        """See ``Process``: min-SNR-gamma."""
+        return min_snr_weight(snr(self._abar(levels_B)), gamma=gamma, prediction=self._prediction)
+
+    def _abar(self, levels_B: Tensor) -> Tensor:
+        return self._abar_T.to(levels_B.device)[levels_B]
 
 
 def snr(abar_B: Tensor) -> Tensor:
@@ -47,46 +91,38 @@ def add_noise(x0_BCHW: Tensor, eps_BCHW: Tensor, abar_B: Tensor) -> Tensor:
     return abar.sqrt() * x0_BCHW + (1 - abar).sqrt() * eps_BCHW
 
 
-def stratified_timesteps(count: int, total: int) -> Tensor:
-    """``count`` timesteps of [0, total), one from each of ``count`` equal parts and in their order: uniform, with less variance."""
+def stratified(count: int) -> Tensor:
+    """``count`` numbers of [0, 1), one from each of ``count`` equal parts and in their order: uniform, with less variance."""
     import torch
 
-    parts = (torch.arange(count) + torch.rand(count)) / count
-    return (parts * total).long().clamp(max=total - 1)
+    return (torch.arange(count) + torch.rand(count)) / count
 
 
 def squared_error(
-    family: Family, latents_BCHW: Tensor, prompts_BLD: Tensor, noise_BCHW: Tensor, timesteps_B: Tensor
+    family: Family, latents_BCHW: Tensor, conditions: Mapping[str, Tensor], eps_BCHW: Tensor, levels_B: Tensor
 ) -> Tensor:
     """Mean squared error of the denoiser for each picture, float[B], not weighted."""
-    noisy, target = family.corrupt(latents_BCHW, noise_BCHW, timesteps_B)
-    answer = family.predict(noisy, timesteps_B, prompts_BLD)
-    error_B: Tensor = (answer.float() - target.float()).square().flatten(1).mean(1)
+    noisy_BCHW, target_BCHW = family.process.corrupt(latents_BCHW, eps_BCHW, levels_B)
+    answer_BCHW = family.predict(noisy_BCHW, levels_B, conditions)
+    error_B: Tensor = (answer_BCHW.float() - target_BCHW.float()).square().flatten(1).mean(1)
     return error_B
 
 
-def fixed_loss(family: Family, latents_CHW: Tensor, prompt_LD: Tensor, *, seed: int) -> Tensor:
-    """The loss of one picture at each of ``FIXED_TIMESTEPS`` and with noise of ``seed`` alone, float[10].
+def fixed_loss(family: Family, latents_CHW: Tensor, conditions: Mapping[str, Tensor], *, seed: int) -> Tensor:
+    """The loss of one picture at each of ``FIXED_PARTS`` and with noise of ``seed`` alone, float[10].
 
-    It compares models: the same picture meets the same timesteps and the same noise each time.
+    It compares models: the same picture meets the same noise levels and the same noise each time. ``conditions`` are
+    those of this picture, without a batch.
     """
     import torch
 
-    timesteps = torch.tensor(FIXED_TIMESTEPS)
+    count, device = len(FIXED_PARTS), latents_CHW.device
+    levels_B = family.process.levels(torch.tensor(FIXED_PARTS, dtype=torch.float64)).to(device)
     generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(len(timesteps), *latents_CHW.shape, generator=generator)
-    device = latents_CHW.device
-    latents_BCHW = latents_CHW.expand(len(timesteps), -1, -1, -1)
-    prompts_BLD = prompt_LD.expand(len(timesteps), -1, -1)
+    eps_BCHW = torch.randn(count, *latents_CHW.shape, generator=generator).to(device)
+    repeated = {name: value.expand(count, *value.shape) for name, value in conditions.items()}
     with torch.no_grad():
-        return squared_error(family, latents_BCHW, prompts_BLD, noise.to(device), timesteps.to(device))
-
-
-def heldout_loss(family: Family, embeddings: Mapping[str, Tensor], id: str, text: str, *, seed: int) -> float:
-    """The mean of ``fixed_loss`` for the picture ``id`` with its ``text``; ``embeddings`` holds both, as encode left them."""
-    device = family.denoiser.device
-    latents, prompt = embeddings[id].to(device), embeddings[tensors.key(text)].to(device)
-    return fixed_loss(family, latents, prompt, seed=picture_seed(seed, id)).mean().item()
+        return squared_error(family, latents_CHW.expand(count, -1, -1, -1), repeated, eps_BCHW, levels_B)
 
 
 def picture_seed(seed: int, id: str) -> int:

@@ -1,6 +1,5 @@
 """Tensors by name in safetensors shards, the same bytes for the same tensors."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,11 +9,6 @@ from stages.tables import replace
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-def key(text: str) -> str:
-    """The name under which the embedding of ``text`` is kept: its SHA-256."""
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def write(folder: Path, kind: str, tensors: Mapping[str, "Tensor"], *, digits: int) -> None:

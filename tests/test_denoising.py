@@ -3,7 +3,7 @@ import hashlib
 import pytest
 import torch
 
-from stages import denoising, families, tensors
+from stages import denoising, families
 
 ABAR = torch.tensor([0.8, 0.5, 0.1])
 
@@ -15,9 +15,9 @@ def family(tiny_base):
 
 @pytest.fixture
 def picture():
-    """Latents_CHW and prompt_LD of one picture."""
+    """Latents_CHW and conditions of one picture."""
     generator = torch.Generator().manual_seed(5)
-    return torch.randn(4, 8, 8, generator=generator), torch.randn(8, 16, generator=generator)
+    return torch.randn(4, 8, 8, generator=generator), {"tokens": torch.randn(8, 16, generator=generator)}
 
 
 def schedule(prediction="epsilon"):
@@ -72,27 +72,29 @@ def test_the_signal_to_noise_ratio_is_that_of_diffusers():
 
 
 @pytest.mark.parametrize("count", [1, 4, 8, 10, 100])
-def test_each_part_of_the_timesteps_is_met_once(count):
+def test_each_part_of_the_way_is_met_once(count):
     for seed in range(20):
         torch.manual_seed(seed)
-        timesteps = denoising.stratified_timesteps(count, 1000)
-        assert timesteps.dtype == torch.int64
-        assert torch.equal(timesteps * count // 1000, torch.arange(count))
+        parts = denoising.stratified(count)
+        assert torch.equal((parts * count).long(), torch.arange(count))
 
 
 def test_timesteps_cover_the_whole_range_and_no_more():
     torch.manual_seed(0)
-    drawn = torch.cat([denoising.stratified_timesteps(7, 10) for _ in range(200)])
+    process = denoising.Diffusion(torch.linspace(0.9, 0.1, 10), prediction="epsilon")
+    drawn = torch.cat([process.levels(denoising.stratified(7)) for _ in range(200)])
+    assert drawn.dtype == torch.int64
     assert set(drawn.tolist()) == set(range(10))
+    assert process.levels(torch.tensor([0.0, 0.999999999])).tolist() == [0, 9]
 
 
 def test_the_squared_error_is_the_mean_of_each_picture(family, picture):
-    latents, prompt = picture
+    latents, conditions = picture
     noise = torch.randn(2, 4, 8, 8)
     timesteps = torch.tensor([100, 900])
-    pair, prompts = torch.stack([latents, latents / 2]), torch.stack([prompt, prompt])
+    pair, prompts = torch.stack([latents, latents / 2]), {"tokens": torch.stack([conditions["tokens"]] * 2)}
     errors = denoising.squared_error(family, pair, prompts, noise, timesteps)
-    noisy, target = family.corrupt(pair, noise, timesteps)
+    noisy, target = family.process.corrupt(pair, noise, timesteps)
     answer = family.predict(noisy, timesteps, prompts)
     torch.testing.assert_close(errors, torch.stack([((answer[n] - target[n]) ** 2).mean() for n in (0, 1)]))
 
@@ -120,15 +122,9 @@ def test_another_seed_gives_another_fixed_loss(family, picture):
 
 
 def test_the_fixed_timesteps_are_the_middles_of_ten_parts():
-    assert denoising.FIXED_TIMESTEPS == (50, 150, 250, 350, 450, 550, 650, 750, 850, 950)
-
-
-def test_the_heldout_loss_is_the_mean_with_the_pictures_own_noise(family, picture):
-    latents, prompt = picture
-    embeddings = {"p": latents, tensors.key("a photo"): prompt, "other": latents * 2}
-    seed = denoising.picture_seed(4, "p")
-    expected = denoising.fixed_loss(family, latents, prompt, seed=seed).mean().item()
-    assert denoising.heldout_loss(family, embeddings, "p", "a photo", seed=4) == expected
+    process = denoising.Diffusion(torch.linspace(0.9, 0.1, 1000), prediction="epsilon")
+    levels = process.levels(torch.tensor(denoising.FIXED_PARTS, dtype=torch.float64))
+    assert levels.tolist() == [50, 150, 250, 350, 450, 550, 650, 750, 850, 950]
 
 
 def test_the_seed_of_a_picture_is_half_of_its_digest():

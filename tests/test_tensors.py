@@ -1,5 +1,3 @@
-import hashlib
-
 import pytest
 import torch
 
@@ -11,11 +9,6 @@ SOME = {"a1": torch.arange(6.0).reshape(2, 3), "a2": torch.ones(2, dtype=torch.f
 
 def files(folder):
     return {file.name: file.read_bytes() for file in folder.iterdir()}
-
-
-def test_a_text_is_named_by_its_digest():
-    assert tensors.key("café") == hashlib.sha256("café".encode()).hexdigest()
-    assert tensors.key("") != tensors.key(" ")
 
 
 def test_what_is_written_is_read(tmp_path):

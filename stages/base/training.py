@@ -126,7 +126,8 @@ def _fit_denoiser(
 def _denoising_loss(pipeline: Any, latents_BCHW: Tensor, tokens_BL: Tensor, gamma: float) -> Tensor:
     """The min-SNR weighted error of the velocity at stratified timesteps."""
     scheduler = pipeline.scheduler
-    timesteps = denoising.stratified_timesteps(len(latents_BCHW), scheduler.config.num_train_timesteps)
+    total = scheduler.config.num_train_timesteps
+    timesteps = (denoising.stratified(len(latents_BCHW)) * total).long().clamp(max=total - 1)
     abar = scheduler.alphas_cumprod[timesteps]
     noise = torch.randn_like(latents_BCHW)
     noisy = denoising.add_noise(latents_BCHW, noise, abar)

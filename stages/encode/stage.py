@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 from tqdm import tqdm
 
-from stages import families, machine, shards, tables, tensors
+from stages import embeddings, families, machine, shards, tables
 from stages.config import settings
+from stages.families import Family
 from stages.images import decode
 from stages.records import Report, Sample
 
@@ -37,8 +38,12 @@ def run(config: Config, *, base: Path, prepared: Path, out: Path) -> Report:
     for sample in tqdm(samples, desc="encode", disable=not sys.stderr.isatty(), leave=False):
         latents[sample.id] = family.encode_pictures(decode(shards.read(prepared, sample.place))[None])[0]
     texts = sorted({"", *(sample.text for sample in samples)})
-    prompts = {tensors.key(text): family.encode_prompts([text])[0] for text in texts}
-    out.mkdir(parents=True, exist_ok=True)
-    tensors.write(out, "latents", latents, digits=config.shard_digits)
-    tensors.write(out, "prompts", prompts, digits=config.shard_digits)
+    prompts = {embeddings.key(text): _conditions(family, text) for text in texts}
+    encoded = embeddings.Embeddings(latents=latents, prompts=prompts)
+    embeddings.write(out, encoded, digits=config.shard_digits)
     return {"latents": len(latents), "prompts": len(prompts)}
+
+
+def _conditions(family: Family, text: str) -> "dict[str, Tensor]":
+    """The conditions of one text, without the batch."""
+    return {name: value[0] for name, value in family.encode_prompts([text]).items()}

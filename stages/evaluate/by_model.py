@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stages import denoising, families, tensors
+from stages import denoising, families
+from stages.embeddings import Embeddings, heldout_loss, read
 from stages.evaluate import scores
 from stages.evaluate.fidelity import psnr, ssim
 from stages.evaluate.pictures import Pictures
-from stages.families import Family, Tensor
+from stages.families import Family
 from stages.images import Pixels
 from stages.records import ARMS, ROLES, Role, Sample, Score
 
@@ -41,7 +42,7 @@ class _Answers:
 def measured(probe: Probe, base: Path, encoded: Path, trained: Path, pictures: Pictures) -> Iterator[Score]:
     """The scores of base and adapter on held-out pictures."""
     family = families.build(probe.family, base)
-    embeddings = {**tensors.read(encoded, "latents"), **tensors.read(encoded, "prompts")}
+    embeddings = read(encoded)
     samples = {role: pictures.plain(role, "heldout") for role in ROLES}
     reals = [pictures.real(sample) for sample in samples["subject"]]
     answers = []
@@ -71,11 +72,9 @@ def _loss_scores(
             yield scores.paired(name, arms, groups, "lower", probe.how, margin=margin)
 
 
-def _losses(family: Family, samples: Sequence[Sample], embeddings: Mapping[str, Tensor], seed: int) -> Values:
+def _losses(family: Family, samples: Sequence[Sample], embeddings: Embeddings, seed: int) -> Values:
     """The held-out loss of each sample, its mean over fixed timesteps with fixed noise: float64[N]."""
-    return np.array(
-        [denoising.heldout_loss(family, embeddings, sample.id, sample.text, seed=seed) for sample in samples]
-    )
+    return np.array([heldout_loss(family, embeddings, sample, seed=seed) for sample in samples])
 
 
 def _reconstructed(family: Family, samples: Sequence[Sample], reals: Sequence[Pixels], probe: Probe) -> list[Pixels]:

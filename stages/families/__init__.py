@@ -3,7 +3,7 @@
 Shapes: B batch, C channels, H and W of pixels or latents, L tokens, D width of a token.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,8 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages import plugins
+from stages.denoising import Process
 
 Tensor = Any  # a torch.Tensor; torch is imported only where it works
+Conditions = Mapping[
+    str, Tensor
+]  # what steers the denoiser, by name: ``tokens`` float[B, L, D], ``pooled`` float[B, D] …
 
 
 class Family(Protocol):
@@ -23,6 +27,11 @@ class Family(Protocol):
         """The network that an adapter changes."""
         ...
 
+    @property
+    def process(self) -> Process:
+        """How noise is added to latents, and what the denoiser is asked for."""
+        ...
+
     def encode_pictures(self, pixels_BHWC: NDArray[np.uint8]) -> Tensor:
         """Latents of uint8[B, H, W, 3] pictures, scaled as the denoiser wants them: the mode, so always the same."""
         ...
@@ -31,20 +40,12 @@ class Family(Protocol):
         """Pictures of latents, uint8[B, H, W, 3]."""
         ...
 
-    def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
-        """Embeddings of prompts, float32[B, L, D]; what is too long for the encoder is cut, its end token kept."""
+    def encode_prompts(self, prompts: Sequence[str]) -> dict[str, Tensor]:
+        """The conditions of prompts; what is too long for an encoder is cut, its end token kept."""
         ...
 
-    def corrupt(self, latents_BCHW: Tensor, noise_BCHW: Tensor, timesteps_B: Tensor) -> tuple[Tensor, Tensor]:
-        """The noisy latents at ``timesteps_B`` and what the denoiser should answer to them."""
-        ...
-
-    def predict(self, noisy_BCHW: Tensor, timesteps_B: Tensor, prompts_BLD: Tensor) -> Tensor:
-        """The denoiser's answer."""
-        ...
-
-    def weight(self, timesteps_B: Tensor, *, gamma: float) -> Tensor:
-        """The weight of each timestep's squared error, float32[B]."""
+    def predict(self, noisy_BCHW: Tensor, levels_B: Tensor, conditions: Conditions) -> Tensor:
+        """The denoiser's answer to latents at the noise ``levels_B`` of ``process``."""
         ...
 
     def add_adapter(self, *, rank: int, alpha: float, targets: Sequence[str], dropout: float) -> None:

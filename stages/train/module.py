@@ -1,10 +1,11 @@
 """What a training step does, for any family: noise, predict, weigh, descend.
 
-Shapes: B batch, C channels, H and W of latents, L tokens, D width of a token.
+Shapes: B batch, C channels, H and W of latents.
 """
 
 import hashlib
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import lightning
@@ -16,7 +17,7 @@ from stages import denoising
 from stages.config import settings
 from stages.families import Family
 
-Batch = tuple[Tensor, Tensor]  # latents_BCHW, prompts_BLD
+Batch = tuple[Tensor, dict[str, Tensor]]  # latents_BCHW, conditions
 
 
 @settings
@@ -35,7 +36,9 @@ class Optimisation:
 class Adaptation(lightning.LightningModule):
     """The adapter of ``family`` in training. It knows no family; all randomness of step k is a function of (seed, k)."""
 
-    def __init__(self, family: Family, settings_of: Optimisation, *, empty_LD: Tensor, steps: int, seed: int) -> None:
+    def __init__(
+        self, family: Family, settings_of: Optimisation, *, empty: Mapping[str, Tensor], steps: int, seed: int
+    ) -> None:
         super().__init__()
         self.family = family
         self.denoiser = family.denoiser
@@ -44,7 +47,9 @@ class Adaptation(lightning.LightningModule):
         self._steps = steps
         self._seed = seed
         self._average: list[Tensor] = []
-        self.register_buffer("empty_LD", empty_LD, persistent=False)
+        self._empty = tuple(empty)
+        for name, value in empty.items():
+            self.register_buffer(f"empty_{name}", value, persistent=False)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Begin every step from its own seed: a resumed run draws what an undisturbed one draws."""
@@ -52,16 +57,24 @@ class Adaptation(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted denoising error of ``batch``."""
-        latents_BCHW, prompts_BLD = batch
+        latents_BCHW, conditions = batch
         noise_BCHW = torch.randn_like(latents_BCHW)
-        parts_B = denoising.stratified_timesteps(len(latents_BCHW), total=1000)
+        parts_B = denoising.stratified(len(latents_BCHW))
         # Shuffled: a batch is subject first and prior last, and the subject would never meet the noisiest parts.
-        timesteps_B = parts_B[torch.randperm(len(parts_B))].to(self.device)
-        dropped_B = torch.rand(len(latents_BCHW), device=self.device) < self._settings.caption_dropout
-        prompts_BLD = torch.where(dropped_B[:, None, None], self.get_buffer("empty_LD"), prompts_BLD)
-        error_B = denoising.squared_error(self.family, latents_BCHW, prompts_BLD, noise_BCHW, timesteps_B)
-        loss: Tensor = (error_B * self.family.weight(timesteps_B, gamma=self._settings.gamma)).mean()
+        levels_B = self.family.process.levels(parts_B[torch.randperm(len(parts_B))]).to(self.device)
+        conditions = self._with_dropout(conditions, len(latents_BCHW))
+        error_B = denoising.squared_error(self.family, latents_BCHW, conditions, noise_BCHW, levels_B)
+        loss: Tensor = (error_B * self.family.process.weight(levels_B, gamma=self._settings.gamma)).mean()
         return loss
+
+    def _with_dropout(self, conditions: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
+        """``conditions`` with the words of some pictures left out: what has no words, as sizes, stays."""
+        dropped_B = torch.rand(count, device=self.device) < self._settings.caption_dropout
+        empty = {name: self.get_buffer(f"empty_{name}") for name in self._empty}
+        return dict(conditions) | {
+            name: torch.where(dropped_B.reshape(-1, *[1] * value.dim()), value, conditions[name])
+            for name, value in empty.items()
+        }
 
     def optimizer_step(self, *arguments: Any, **named: Any) -> None:
         """Descend, and move the average towards the weights, when one is kept: here, before a callback saves both."""

@@ -3,14 +3,15 @@
 import hashlib
 import logging
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from stages import denoising, families, machine, tables, tensors
+from stages import embeddings, families, machine, tables
 from stages.config import settings
+from stages.embeddings import Embeddings
 from stages.errors import ModelError
 from stages.families import Family
 from stages.records import ROLES, Point, Report, Role, Sample
@@ -19,7 +20,6 @@ from stages.train.module import Optimisation
 
 if TYPE_CHECKING:
     import lightning
-    from torch import Tensor
     from torch.utils.data import DataLoader
 
     from stages.train.module import Batch
@@ -57,11 +57,11 @@ def run(config: Config, *, base: Path, prepared: Path, encoded: Path, out: Path)
     """
     machine.use_threads(config.threads)
     samples = tables.read(prepared, Sample)
-    embeddings = {**tensors.read(encoded, "latents"), **tensors.read(encoded, "prompts")}
+    known = embeddings.read(encoded)
     family = families.build(config.family, base)
     add_adapter(family, config)
     checkpoint = machine.cache("train") / f"{digest(config, base, encoded, prepared)}.ckpt"
-    points = fit(family, config, samples, embeddings, checkpoint)
+    points = fit(family, config, samples, known, checkpoint)
     family.save_adapter(out / ADAPTER)
     tables.write(out, Point, points)
     checkpoint.unlink(missing_ok=True)
@@ -83,7 +83,7 @@ def fit(
     family: Family,
     config: Config,
     samples: Sequence[Sample],
-    embeddings: "Mapping[str, Tensor]",
+    known: Embeddings,
     checkpoint: Path,
     extra: "Sequence[lightning.Callback]" = (),
 ) -> list[Point]:
@@ -94,14 +94,12 @@ def fit(
     from stages.train.module import Adaptation
 
     done = torch.load(checkpoint, weights_only=True)["global_step"] if checkpoint.is_file() else 0
-    measure = heldout_losses(family, samples, embeddings, seed=config.seed)
+    measure = heldout_losses(family, samples, known, seed=config.seed)
     curves = Curves(measure, every=config.curve_every, steps=config.steps)
     checkpoints = Checkpoints(checkpoint, every=config.checkpoint_every)
-    module = Adaptation(
-        family, config.optimisation, empty_LD=embeddings[tensors.key("")], steps=config.steps, seed=config.seed
-    )
+    module = Adaptation(family, config.optimisation, empty=known.empty, steps=config.steps, seed=config.seed)
     trainer = _trainer(config, [curves, checkpoints, Progress(curves, steps=config.steps), *extra])
-    loader = _loader(samples, embeddings, config, start=done)
+    loader = _loader(samples, known, config, start=done)
     trainer.fit(module.train(), loader, ckpt_path=checkpoint if done else None, weights_only=True)
     return curves.points
 
@@ -140,14 +138,14 @@ def digest(config: Config, *folders: Path) -> str:
 
 
 def heldout_losses(
-    family: Family, samples: Sequence[Sample], embeddings: "Mapping[str, Tensor]", *, seed: int
+    family: Family, samples: Sequence[Sample], known: Embeddings, *, seed: int
 ) -> Callable[[], dict[Role, float | None]]:
     """What measures the mean held-out loss of subject and prior: fixed timesteps, fixed noise, none where none is held."""
     heldout = [sample for sample in samples if sample.split == "heldout"]
 
     def mean(role: Role) -> float | None:
         mine = [sample for sample in heldout if sample.role == role]
-        losses = [denoising.heldout_loss(family, embeddings, each.id, each.text, seed=seed) for each in mine]
+        losses = [embeddings.heldout_loss(family, known, each, seed=seed) for each in mine]
         return sum(losses) / len(losses) if losses else None
 
     def measure() -> dict[Role, float | None]:
@@ -161,16 +159,14 @@ def heldout_losses(
     return measure
 
 
-def _loader(
-    samples: Sequence[Sample], embeddings: "Mapping[str, Tensor]", config: Config, *, start: int
-) -> "DataLoader[Batch]":
+def _loader(samples: Sequence[Sample], known: Embeddings, config: Config, *, start: int) -> "DataLoader[Batch]":
     """Batches of latents and prompts from step ``start`` on."""
     import torch
     from torch.utils.data import DataLoader
 
     chosen = [sample for sample in samples if sample.split == "train"]
     plan = Plan(samples=chosen, size=config.batch, prior_share=config.prior_share, steps=config.steps, seed=config.seed)
-    pairs = [(embeddings[sample.id], embeddings[tensors.key(sample.text)]) for sample in chosen]
+    pairs = [known.of(sample) for sample in chosen]
     generator = torch.Generator().manual_seed(config.seed)  # its own: the loader would draw from the global one
     return DataLoader(pairs, batch_sampler=Batches(plan, start=start), generator=generator)  # type: ignore[arg-type]
 

@@ -3,7 +3,7 @@ import shutil
 import pytest
 import torch
 
-from stages import families, shards, tables, tensors
+from stages import embeddings, families, shards, tables, tensors
 from stages.encode.stage import Config, run
 from stages.errors import TableError
 from stages.images import decode
@@ -21,7 +21,7 @@ def test_every_sample_and_every_text_is_encoded(tiny_base, tiny_prepared, tmp_pa
     samples = tables.read(tiny_prepared, Sample)
     latents, prompts, report = encoded(tiny_base, tiny_prepared, tmp_path)
     assert set(latents) == {sample.id for sample in samples}
-    assert set(prompts) == {tensors.key(text) for text in {sample.text for sample in samples} | {""}}
+    assert set(prompts) == {f"{embeddings.key(text)}.tokens" for text in {sample.text for sample in samples} | {""}}
     assert report == {"latents": 12, "prompts": 5}
     assert {tuple(latent.shape) for latent in latents.values()} == {(4, 8, 8)}
     assert {tuple(prompt.shape) for prompt in prompts.values()} == {(8, 16)}
@@ -33,12 +33,15 @@ def test_the_tensors_are_those_of_the_family(tiny_base, tiny_prepared, tiny_enco
     latents, prompts = tensors.read(tiny_encoded, "latents"), tensors.read(tiny_encoded, "prompts")
     pixels = decode(shards.read(tiny_prepared, sample.place))
     assert torch.equal(latents[sample.id], family.encode_pictures(pixels[None])[0])
-    assert torch.equal(prompts[tensors.key(sample.text)], family.encode_prompts([sample.text])[0])
+    assert torch.equal(
+        prompts[f"{embeddings.key(sample.text)}.tokens"], family.encode_prompts([sample.text])["tokens"][0]
+    )
 
 
 def test_the_empty_text_is_encoded_for_guidance(tiny_base, tiny_encoded):
     prompts = tensors.read(tiny_encoded, "prompts")
-    assert torch.equal(prompts[tensors.key("")], families.build("tiny", tiny_base).encode_prompts([""])[0])
+    expected = families.build("tiny", tiny_base).encode_prompts([""])["tokens"][0]
+    assert torch.equal(prompts[f"{embeddings.key('')}.tokens"], expected)
 
 
 @pytest.mark.parametrize("keep", [1, 2, 7])

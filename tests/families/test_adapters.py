@@ -10,8 +10,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from stages import families
+from stages.adapters import sorted_header
 from stages.errors import ModelError
-from stages.families.sd15 import sorted_header, to_uint8
+from stages.pipelines import to_uint8
 
 PROMPTS, SEEDS = ["a photo of coins", "a cat"], [1, 2]
 

@@ -76,7 +76,7 @@ def test_decoded_latents_are_pictures(family, pixels):
 
 
 def test_prompts_are_padded_to_one_length(family):
-    prompts = family.encode_prompts(["", "a photo of coins"])
+    prompts = family.encode_prompts(["", "a photo of coins"])["tokens"]
     assert prompts.shape == (2, 8, 16)
     assert prompts.dtype == torch.float32
     assert not torch.equal(prompts[0], prompts[1])
@@ -84,13 +84,13 @@ def test_prompts_are_padded_to_one_length(family):
 
 def test_long_prompts_that_differ_early_differ(family):
     """Where the end token is cut off, all long prompts get one embedding: Lightning-AI/torchmetrics#2883."""
-    one, other = family.encode_prompts([EARLY, OTHER])
+    one, other = family.encode_prompts([EARLY, OTHER])["tokens"]
     assert (one - other).abs().max() > 1e-3
 
 
 def test_what_is_too_long_is_cut_and_its_end_token_kept(family):
-    cut, short = family.encode_prompts([EARLY, "a photo of coins and a wall"])
-    fits = family.encode_prompts(["a photo of coins"])[0]
+    cut, short = family.encode_prompts([EARLY, "a photo of coins and a wall"])["tokens"]
+    fits = family.encode_prompts(["a photo of coins"])["tokens"][0]
     assert cut.shape == short.shape
     assert not torch.equal(cut, fits)
     tokenizer = family._tokenizer
@@ -101,17 +101,17 @@ def test_what_is_too_long_is_cut_and_its_end_token_kept(family):
 
 def test_corrupt_predict_and_weight_fit_each_other(family):
     latents, noise, timesteps = torch.randn(3, 4, 8, 8), torch.randn(3, 4, 8, 8), torch.tensor([0, 500, 999])
-    noisy, target = family.corrupt(latents, noise, timesteps)
+    noisy, target = family.process.corrupt(latents, noise, timesteps)
     answer = family.predict(noisy, timesteps, family.encode_prompts(["a", "b", "c"]))
     assert noisy.shape == target.shape == answer.shape == latents.shape
-    weights = family.weight(timesteps, gamma=5.0)
+    weights = family.process.weight(timesteps, gamma=5.0)
     assert weights.shape == (3,)
     assert (weights > 0).all()
 
 
 def test_the_first_timestep_leaves_almost_the_picture_and_the_last_almost_the_noise(family):
     latents, noise = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8)
-    noisy, _ = family.corrupt(latents, noise, torch.tensor([0, 999]))
+    noisy, _ = family.process.corrupt(latents, noise, torch.tensor([0, 999]))
     assert (noisy[0] - latents[0]).abs().max() < 0.15
     assert (noisy[1] - noise[1]).abs().max() < 0.35
 
@@ -121,10 +121,10 @@ def test_target_and_weight_follow_the_schedulers_prediction(tmp_path, tiny_base,
     family = predicting(tiny_base, tmp_path / "base", prediction)
     latents, noise, timesteps = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8), torch.tensor([20, 700])
     abar = family._scheduler.alphas_cumprod[timesteps]
-    _, target = family.corrupt(latents, noise, timesteps)
+    _, target = family.process.corrupt(latents, noise, timesteps)
     assert torch.equal(target, noise if prediction == "epsilon" else denoising.velocity(latents, noise, abar))
     expected = denoising.min_snr_weight(denoising.snr(abar), gamma=5.0, prediction=prediction)
-    assert torch.equal(family.weight(timesteps, gamma=5.0), expected)
+    assert torch.equal(family.process.weight(timesteps, gamma=5.0), expected)
 
 
 def test_a_picture_is_the_same_alone_and_among_others(tiny_base):

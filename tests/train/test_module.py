@@ -20,8 +20,8 @@ def adaptation(tiny_base):
         family = families.build("tiny", tiny_base)
         torch.manual_seed(0)
         family.add_adapter(rank=2, alpha=2.0, targets=("to_q", "conv1"), dropout=0.0)
-        empty = family.encode_prompts([""])[0]
-        return Adaptation(family, Optimisation(**(how | others)), empty_LD=empty, steps=100, seed=0)
+        empty = {name: value[0] for name, value in family.encode_prompts([""]).items()}
+        return Adaptation(family, Optimisation(**(how | others)), empty=empty, steps=100, seed=0)
 
     return build
 
@@ -29,7 +29,11 @@ def adaptation(tiny_base):
 @pytest.fixture
 def batch():
     generator = torch.Generator().manual_seed(1)
-    return torch.randn(8, 4, 8, 8, generator=generator), torch.randn(8, 8, 16, generator=generator)
+    return torch.randn(8, 4, 8, 8, generator=generator), {"tokens": torch.randn(8, 8, 16, generator=generator)}
+
+
+def louder(conditions):
+    return {name: value + 5 for name, value in conditions.items()}
 
 
 def test_the_module_fits_a_page_and_knows_no_family():
@@ -67,9 +71,9 @@ def test_the_loss_is_the_weighted_error_at_stratified_timesteps(adaptation, batc
     loss = one.training_step(batch, 0)
     torch.manual_seed(3)
     noise = torch.randn_like(batch[0])
-    timesteps = denoising.stratified_timesteps(8, 1000)[torch.randperm(8)]
+    timesteps = one.family.process.levels(denoising.stratified(8)[torch.randperm(8)])
     errors = denoising.squared_error(one.family, *batch, noise, timesteps)
-    torch.testing.assert_close(loss, (errors * one.family.weight(timesteps, gamma=5.0)).mean())
+    torch.testing.assert_close(loss, (errors * one.family.process.weight(timesteps, gamma=5.0)).mean())
 
 
 def test_a_dropped_caption_is_the_empty_one(adaptation, batch):
@@ -78,8 +82,8 @@ def test_a_dropped_caption_is_the_empty_one(adaptation, batch):
     torch.manual_seed(3)
     loss = one.training_step((latents, prompts), 0)
     torch.manual_seed(3)
-    assert torch.equal(loss, one.training_step((latents, prompts + 5), 0))
-    undropped, empties = adaptation(), one.get_buffer("empty_LD").expand(8, -1, -1)
+    assert torch.equal(loss, one.training_step((latents, louder(prompts)), 0))
+    undropped, empties = adaptation(), {"tokens": one.get_buffer("empty_tokens").expand(8, -1, -1)}
     torch.manual_seed(3)
     assert torch.equal(loss, undropped.training_step((latents, empties), 0))
 
@@ -89,7 +93,7 @@ def test_without_dropout_captions_count(adaptation, batch):
     torch.manual_seed(3)
     loss = one.training_step((latents, prompts), 0)
     torch.manual_seed(3)
-    assert not torch.equal(loss, one.training_step((latents, prompts + 5), 0))
+    assert not torch.equal(loss, one.training_step((latents, louder(prompts)), 0))
 
 
 def test_a_checkpoint_holds_the_adapter_and_not_the_base(adaptation):
@@ -98,7 +102,7 @@ def test_a_checkpoint_holds_the_adapter_and_not_the_base(adaptation):
     one.on_save_checkpoint(checkpoint)
     assert checkpoint["state_dict"]
     assert all("lora_" in name for name in checkpoint["state_dict"])
-    assert not any("empty_LD" in name for name in checkpoint["state_dict"])
+    assert not any("empty_" in name for name in checkpoint["state_dict"])
 
 
 def test_the_average_is_what_is_kept_at_the_end(adaptation):
@@ -125,8 +129,9 @@ def test_every_step_has_a_seed_of_its_own():
 def test_the_first_and_the_last_picture_of_a_batch_meet_the_noisiest_timesteps_alike(adaptation, batch):
     """A batch is subject first and prior last: timesteps in their order would keep the subject from the noisiest."""
     one, met = adaptation(), []
-    corrupt = one.family.corrupt
-    one.family.corrupt = lambda latents, noise, timesteps: met.append(timesteps) or corrupt(latents, noise, timesteps)
+    process = one.family.process
+    corrupt = process.corrupt
+    process.corrupt = lambda latents, noise, timesteps: met.append(timesteps) or corrupt(latents, noise, timesteps)
     for step in range(60):
         torch.manual_seed(step)
         one.training_step(batch, 0)

@@ -5,7 +5,7 @@ import lightning
 import pytest
 import torch
 
-from stages import families, machine, tables, tensors
+from stages import embeddings, families, machine, tables
 from stages.errors import ModelError
 from stages.records import Point, Sample
 from stages.train import stage
@@ -30,13 +30,13 @@ class Stopper(lightning.Callback):
 def trained(tiny_base, tiny_prepared, tiny_encoded, tmp_path):
     """Train with a configuration and a checkpoint, broken off after a step; gives the adapter's bytes and the points."""
     samples = tables.read(tiny_prepared, Sample)
-    embeddings = {**tensors.read(tiny_encoded, "latents"), **tensors.read(tiny_encoded, "prompts")}
+    known = embeddings.read(tiny_encoded)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 
     def train(config, checkpoint, *, stop=None):
         family = families.build("tiny", tiny_base)
         stage.add_adapter(family, config)
-        points = stage.fit(family, config, samples, embeddings, checkpoint, [Stopper(stop)] if stop else [])
+        points = stage.fit(family, config, samples, known, checkpoint, [Stopper(stop)] if stop else [])
         family.save_adapter(tmp_path / "adapter.safetensors")
         return (tmp_path / "adapter.safetensors").read_bytes(), points
 
@@ -93,8 +93,8 @@ def test_dropout_is_off_in_measuring_and_on_again_afterwards(tiny_base, tiny_pre
         if weight.requires_grad:
             weight.data.normal_(0, 0.3)
     samples = tables.read(tiny_prepared, Sample)
-    embeddings = {**tensors.read(tiny_encoded, "latents"), **tensors.read(tiny_encoded, "prompts")}
-    measure = stage.heldout_losses(family, samples, embeddings, seed=0)
+    known = embeddings.read(tiny_encoded)
+    measure = stage.heldout_losses(family, samples, known, seed=0)
     for learning in (True, False):
         family.denoiser.train(learning)
         torch.manual_seed(1)

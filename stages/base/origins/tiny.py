@@ -11,8 +11,8 @@ from stages.base import pictures, training
 from stages.base.origins import Origin
 from stages.config import settings
 from stages.errors import ModelError
-from stages.families.sd15 import quiet
 from stages.families.tiny import Shape, untrained
+from stages.pipelines import quiet
 from stages.records import Report
 
 

@@ -1,0 +1,67 @@
+"""LoRA files: how an adapter is put on a network, written and told apart. Tensors are float32 on disk."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stages.errors import ModelError
+from stages.tables import replace
+
+
+def add(network: Any, *, rank: int, alpha: float, targets: Sequence[str], dropout: float) -> None:
+    """Give ``network`` a fresh LoRA, drawn from torch's global generator.
+
+    Raises:
+        ValueError: when it has no layer whose name ends as one of ``targets``.
+    """
+    from peft import LoraConfig
+
+    network.add_adapter(LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(targets), lora_dropout=dropout))
+
+
+def save(file: Path, networks: Mapping[str, Any]) -> None:
+    """The adapters of ``networks``, by their names in a pipeline (``unet``, ``transformer``), as one diffusers file.
+
+    With diffusers' metadata, without which the strength (alpha / rank) is lost; the same bytes for the same weights.
+    """
+    import torch
+    from diffusers.training_utils import _collate_lora_metadata
+    from peft.utils import get_peft_model_state_dict
+    from safetensors.torch import save as written
+
+    tensors, settings_of = dict[str, Any](), dict[str, Any]()
+    for part, network in networks.items():
+        state = get_peft_model_state_dict(network)
+        tensors |= {
+            f"{part}.{name}": value.detach().to("cpu", torch.float32).contiguous() for name, value in state.items()
+        }
+        collated = _collate_lora_metadata({part: network})[f"{part}_lora_adapter_metadata"]
+        settings_of |= {f"{part}.{key}": _plain(value) for key, value in collated.items()}
+    metadata = {"format": "pt", "lora_adapter_metadata": json.dumps(settings_of, sort_keys=True)}
+    replace(file, sorted_header(written(dict(sorted(tensors.items())), metadata=metadata)))
+
+
+def load(file: Path, pipeline: Any) -> None:
+    """Put the adapter of ``file`` on ``pipeline``, a diffusers pipeline, at its full strength.
+
+    Raises:
+        ModelError: when there is no such file.
+    """
+    if not file.is_file():
+        raise ModelError(f"{file}: there is no adapter; `dvc repro train` makes it")
+    pipeline.load_lora_weights(str(file.parent), weight_name=file.name)
+
+
+def sorted_header(safetensors: bytes) -> bytes:
+    """The same safetensors file with sorted metadata: the library writes its keys in an order that changes by run."""
+    length = int.from_bytes(safetensors[:8], "little")
+    header = json.loads(safetensors[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the format wants tensors to start at a multiple of eight bytes
+    return len(text).to_bytes(8, "little") + text + safetensors[8 + length :]
+
+
+def _plain(value: Any) -> Any:
+    return sorted(value) if isinstance(value, set | frozenset) else value

@@ -1,0 +1,69 @@
+"""What ``encode`` leaves for training and evaluation: the latents of samples and the conditions of texts.
+
+Shapes: C channels, H and W of latents; a condition has the shape that its family gives it, without the batch.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stages import denoising, tensors
+from stages.families import Family
+from stages.records import Sample
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embeddings:
+    """Latents by sample id, conditions by the key of their text."""
+
+    latents: "Mapping[str, Tensor]"  # float32[C, H, W]
+    prompts: "Mapping[str, Mapping[str, Tensor]]"
+
+    def of(self, sample: Sample) -> "tuple[Tensor, Mapping[str, Tensor]]":
+        """Latents and conditions of ``sample``."""
+        return self.latents[sample.id], self.prompts[key(sample.text)]
+
+    @property
+    def empty(self) -> "Mapping[str, Tensor]":
+        """The conditions of no words at all."""
+        return self.prompts[key("")]
+
+
+def key(text: str) -> str:
+    """The name under which the conditions of ``text`` are kept: its SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write(folder: Path, embeddings: Embeddings, *, digits: int) -> None:
+    """Put ``embeddings`` into safetensors shards of ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors.write(folder, "latents", embeddings.latents, digits=digits)
+    flat = {f"{text}.{name}": value for text, values in embeddings.prompts.items() for name, value in values.items()}
+    tensors.write(folder, "prompts", flat, digits=digits)
+
+
+def read(folder: Path) -> Embeddings:
+    """What ``write`` put into ``folder``.
+
+    Raises:
+        TableError: when there is nothing.
+    """
+    prompts: dict[str, dict[str, Tensor]] = {}
+    for name, value in tensors.read(folder, "prompts").items():
+        text, _, condition = name.partition(".")
+        prompts.setdefault(text, {})[condition] = value
+    return Embeddings(latents=tensors.read(folder, "latents"), prompts=prompts)
+
+
+def heldout_loss(family: Family, embeddings: Embeddings, sample: Sample, *, seed: int) -> float:
+    """The mean of ``denoising.fixed_loss`` for ``sample`` with its own words."""
+    latents, conditions = embeddings.of(sample)
+    device = family.denoiser.device
+    there = {name: value.to(device) for name, value in conditions.items()}
+    seed = denoising.picture_seed(seed, sample.id)
+    return denoising.fixed_loss(family, latents.to(device), there, seed=seed).mean().item()
