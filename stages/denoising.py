@@ -7,7 +7,8 @@ of noise in a rectified flow, in [0, 1]. Shapes: B batch, C channels, H and W of
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -19,11 +20,17 @@ if TYPE_CHECKING:
 FIXED_PARTS = (0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95)
 
 
+Size = tuple[int, int]  # H and W of latents
+
+
 class Process(Protocol):
     """How noise is added to latents, and what a denoiser is asked for."""
 
-    def levels(self, parts_B: Tensor) -> Tensor:
-        """Noise levels in the denoiser's unit, ``parts_B`` float[B] in [0, 1) of the way from picture to noise."""
+    def levels(self, parts_B: Tensor, size: Size) -> Tensor:
+        """Noise levels in the denoiser's unit, ``parts_B`` float[B] in [0, 1) of the way from picture to noise.
+
+        ``size`` is that of the latents: where there are more of them, the same noise hides less.
+        """
         ...
 
     def corrupt(self, x0_BCHW: Tensor, eps_BCHW: Tensor, levels_B: Tensor) -> tuple[Tensor, Tensor]:
@@ -42,8 +49,8 @@ class Diffusion:
         self._abar_T = abar_T
         self._prediction = prediction
 
-    def levels(self, parts_B: Tensor) -> Tensor:
-        """See ``Process``."""
+    def levels(self, parts_B: Tensor, size: Size) -> Tensor:
+        """See ``Process``; a diffusion's do not depend on the size."""
         total = len(self._abar_T)
         return (parts_B * total).long().clamp(max=total - 1)
 
@@ -61,6 +68,50 @@ class Diffusion:
 
     def _abar(self, levels_B: Tensor) -> Tensor:
         return self._abar_T.to(levels_B.device)[levels_B]
+
+
+class Flow:
+    """The ``Process`` of a rectified flow: levels are sigmas, float32[B]; the target is noise minus picture.
+
+    Liu et al., arXiv 2209.03003; as in Stable Diffusion 3, Esser et al., arXiv 2403.03206. ``shift`` gives the shift of
+    the levels for a size.
+    """
+
+    def __init__(self, shift: Callable[[Size], float]) -> None:
+        self._shift = shift
+
+    def levels(self, parts_B: Tensor, size: Size) -> Tensor:
+        """See ``Process``."""
+        return shifted(parts_B, self._shift(size)).float()
+
+    def corrupt(self, x0_BCHW: Tensor, eps_BCHW: Tensor, levels_B: Tensor) -> tuple[Tensor, Tensor]:
+        """See ``Process``: (1 - sigma) x0 + sigma eps, and eps - x0."""
+        sigma = levels_B.reshape(-1, 1, 1, 1)
+        return (1 - sigma) * x0_BCHW + sigma * eps_BCHW, eps_BCHW - x0_BCHW
+
+    def weight(self, levels_B: Tensor, *, gamma: float) -> Tensor:
+        """See ``Process``: min(snr, gamma) sigma^2, with snr = ((1 - sigma) / sigma)^2.
+
+        An error of the target is an error of sigma times as much of the picture, for which min-SNR's weight is
+        min(snr, gamma): the derivation of Hang et al., arXiv 2303.09556, section 3.4, for another target.
+        """
+        if not gamma:
+            return levels_B.new_ones(levels_B.shape)
+        return ((1 - levels_B) / levels_B).square().clamp(max=gamma) * levels_B.square()
+
+
+def shifted(sigma_B: Tensor, shift: float) -> Tensor:
+    """K sigma / (1 + (k - 1) sigma), for k = ``shift``: Esser et al., arXiv 2403.03206, equation 23."""
+    return shift * sigma_B / (1 + (shift - 1) * sigma_B)
+
+
+def token_shift(tokens: int, *, least: tuple[int, float], most: tuple[int, float]) -> float:
+    """The shift for so many latent tokens: the exponential of a line through two (tokens, mu), as Flux has it.
+
+    Black Forest Labs, flux/sampling.py, ``get_schedule``: e^mu / (e^mu + 1 / sigma - 1) is ``shifted`` by e^mu.
+    """
+    slope = (most[1] - least[1]) / (most[0] - least[0])
+    return math.exp(least[1] + slope * (tokens - least[0]))
 
 
 def snr(abar_B: Tensor) -> Tensor:
@@ -117,12 +168,17 @@ def fixed_loss(family: Family, latents_CHW: Tensor, conditions: Mapping[str, Ten
     import torch
 
     count, device = len(FIXED_PARTS), latents_CHW.device
-    levels_B = family.process.levels(torch.tensor(FIXED_PARTS, dtype=torch.float64)).to(device)
+    parts_B = torch.tensor(FIXED_PARTS, dtype=torch.float64)
+    levels_B = family.process.levels(parts_B, _size(latents_CHW)).to(device)
     generator = torch.Generator().manual_seed(seed)
     eps_BCHW = torch.randn(count, *latents_CHW.shape, generator=generator).to(device)
     repeated = {name: value.expand(count, *value.shape) for name, value in conditions.items()}
     with torch.no_grad():
         return squared_error(family, latents_CHW.expand(count, -1, -1, -1), repeated, eps_BCHW, levels_B)
+
+
+def _size(latents_CHW: Tensor) -> Size:
+    return latents_CHW.shape[-2], latents_CHW.shape[-1]
 
 
 def picture_seed(seed: int, id: str) -> int:

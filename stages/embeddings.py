@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Embeddings:
-    """Latents by sample id, conditions by the key of their text."""
+    """Latents by sample id, conditions by the key of their text or by sample id."""
 
     latents: "Mapping[str, Tensor]"  # float32[C, H, W]
     prompts: "Mapping[str, Mapping[str, Tensor]]"
+    pictures: "Mapping[str, Mapping[str, Tensor]]"  # what a picture's words do not give, by sample id
 
     def of(self, sample: Sample) -> "tuple[Tensor, Mapping[str, Tensor]]":
         """Latents and conditions of ``sample``."""
-        return self.latents[sample.id], self.prompts[key(sample.text)]
+        return self.latents[sample.id], {**self.prompts[key(sample.text)], **self.pictures.get(sample.id, {})}
 
     @property
     def empty(self) -> "Mapping[str, Tensor]":
@@ -43,8 +44,9 @@ def write(folder: Path, embeddings: Embeddings, *, digits: int) -> None:
     """Put ``embeddings`` into safetensors shards of ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors.write(folder, "latents", embeddings.latents, digits=digits)
-    flat = {f"{text}.{name}": value for text, values in embeddings.prompts.items() for name, value in values.items()}
-    tensors.write(folder, "prompts", flat, digits=digits)
+    for kind, conditions in (("prompts", embeddings.prompts), ("pictures", embeddings.pictures)):
+        flat = {f"{of}.{name}": value for of, values in conditions.items() for name, value in values.items()}
+        tensors.write(folder, kind, flat, digits=digits)
 
 
 def read(folder: Path) -> Embeddings:
@@ -53,11 +55,10 @@ def read(folder: Path) -> Embeddings:
     Raises:
         TableError: when there is nothing.
     """
-    prompts: dict[str, dict[str, Tensor]] = {}
-    for name, value in tensors.read(folder, "prompts").items():
-        text, _, condition = name.partition(".")
-        prompts.setdefault(text, {})[condition] = value
-    return Embeddings(latents=tensors.read(folder, "latents"), prompts=prompts)
+    pictures = _conditions(folder, "pictures") if any(folder.glob("pictures-*")) else {}
+    return Embeddings(
+        latents=tensors.read(folder, "latents"), prompts=_conditions(folder, "prompts"), pictures=pictures
+    )
 
 
 def heldout_loss(family: Family, embeddings: Embeddings, sample: Sample, *, seed: int) -> float:
@@ -67,3 +68,11 @@ def heldout_loss(family: Family, embeddings: Embeddings, sample: Sample, *, seed
     there = {name: value.to(device) for name, value in conditions.items()}
     seed = denoising.picture_seed(seed, sample.id)
     return denoising.fixed_loss(family, latents.to(device), there, seed=seed).mean().item()
+
+
+def _conditions(folder: Path, kind: str) -> "dict[str, dict[str, Tensor]]":
+    conditions: dict[str, dict[str, Tensor]] = {}
+    for name, value in tensors.read(folder, kind).items():
+        of, _, condition = name.partition(".")
+        conditions.setdefault(of, {})[condition] = value
+    return conditions

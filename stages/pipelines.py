@@ -3,7 +3,7 @@
 Shapes: B batch, C channels, H and W of pixels or latents.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,20 @@ class Folder:
         if not (self.path / name).is_dir():
             raise ModelError(f"{self.path}: has no folder {name!r}; give a diffusers folder of this family")
         return self.path / name
+
+
+def assembled(name: str, parts: Mapping[str, Any]) -> Any:
+    """The diffusers pipeline ``name`` of ``parts``, silent."""
+    import diffusers
+
+    pipeline = getattr(diffusers, name)(**parts)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def drawn(pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], **how: Any) -> NDArray[np.uint8]:
+    """A picture by ``pipeline`` for each prompt and seed, uint8[B, H, W, 3]; ``how`` is as the pipeline names it."""
+    return to_uint8(pipeline(prompt=list(prompts), generator=generators(seeds), output_type="np", **how).images)
 
 
 def encode(autoencoder: Any, pixels_BHWC: NDArray[np.uint8]) -> Tensor:

@@ -74,6 +74,19 @@ def tiny_base(tmp_path_factory, tiny_shape):
 
 
 @pytest.fixture(scope="session")
+def family_bases(tmp_path_factory, tiny_base):
+    """A diffusers folder with random weights for every family, by its name."""
+    from stages.base.origins import untrained
+
+    folders = {"sd15": tiny_base, "tiny": tiny_base}
+    for name in ("flux", "sd35", "sdxl"):
+        folders[name] = tmp_path_factory.mktemp("bases") / name
+        origin = untrained.build(untrained.Config(family=name, seed=0))
+        origin(folders[name], folders[name], train=False)
+    return folders
+
+
+@pytest.fixture(scope="session")
 def tiny_samples():
     """Seven pictures of the subject and five of the prior, some held out, as (sample without its place, PNG)."""
     from stages.images import encode_png

@@ -1,4 +1,5 @@
 import hashlib
+import math
 
 import pytest
 import torch
@@ -82,10 +83,10 @@ def test_each_part_of_the_way_is_met_once(count):
 def test_timesteps_cover_the_whole_range_and_no_more():
     torch.manual_seed(0)
     process = denoising.Diffusion(torch.linspace(0.9, 0.1, 10), prediction="epsilon")
-    drawn = torch.cat([process.levels(denoising.stratified(7)) for _ in range(200)])
+    drawn = torch.cat([process.levels(denoising.stratified(7), (8, 8)) for _ in range(200)])
     assert drawn.dtype == torch.int64
     assert set(drawn.tolist()) == set(range(10))
-    assert process.levels(torch.tensor([0.0, 0.999999999])).tolist() == [0, 9]
+    assert process.levels(torch.tensor([0.0, 0.999999999]), (8, 8)).tolist() == [0, 9]
 
 
 def test_the_squared_error_is_the_mean_of_each_picture(family, picture):
@@ -123,7 +124,7 @@ def test_another_seed_gives_another_fixed_loss(family, picture):
 
 def test_the_fixed_timesteps_are_the_middles_of_ten_parts():
     process = denoising.Diffusion(torch.linspace(0.9, 0.1, 1000), prediction="epsilon")
-    levels = process.levels(torch.tensor(denoising.FIXED_PARTS, dtype=torch.float64))
+    levels = process.levels(torch.tensor(denoising.FIXED_PARTS, dtype=torch.float64), (8, 8))
     assert levels.tolist() == [50, 150, 250, 350, 450, 550, 650, 750, 850, 950]
 
 
@@ -131,3 +132,44 @@ def test_the_seed_of_a_picture_is_half_of_its_digest():
     digest = hashlib.sha256(b"3 abc").hexdigest()
     assert denoising.picture_seed(3, "abc") == int(digest[:16], 16) // 2
     assert len({denoising.picture_seed(seed, id) for seed in (0, 1) for id in "abc"}) == 6
+
+
+def flow(shift=1.0):
+    return denoising.Flow(lambda _: shift)
+
+
+def test_a_flow_goes_straight_from_picture_to_noise():
+    x0, eps = torch.full((3, 1, 1, 1), 2.0), torch.full((3, 1, 1, 1), 3.0)
+    noisy, target = flow().corrupt(x0, eps, torch.tensor([0.0, 0.25, 1.0]))
+    assert noisy.flatten().tolist() == [2.0, 2.25, 3.0]
+    assert target.flatten().tolist() == [1.0, 1.0, 1.0]
+
+
+def test_a_flows_levels_are_the_way_itself_shifted():
+    parts = torch.tensor([0.0, 0.25, 0.5, 0.75])
+    assert torch.equal(flow().levels(parts, (8, 8)), parts)
+    assert flow(3.0).levels(parts, (8, 8)).tolist() == pytest.approx([0, 0.5, 0.75, 0.9])
+
+
+def test_the_shift_is_that_of_diffusers():
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
+    plain = FlowMatchEulerDiscreteScheduler(shift=1.0)
+    torch.testing.assert_close(denoising.shifted(plain.sigmas, 3.0), scheduler.sigmas)
+
+
+def test_the_shift_grows_with_the_tokens_as_in_flux():
+    def shift(tokens):
+        return denoising.token_shift(tokens, least=(256, 0.5), most=(4096, 1.15))
+
+    assert shift(256) == pytest.approx(math.exp(0.5))
+    assert shift(4096) == pytest.approx(math.exp(1.15))
+    assert shift(256) < shift(1024) < shift(4096)
+
+
+def test_min_snr_of_a_flow_weighs_the_error_of_the_picture():
+    levels = torch.tensor([0.1, 0.5, 0.9])
+    snr = ((1 - levels) / levels) ** 2
+    assert flow().weight(levels, gamma=5.0).tolist() == pytest.approx((snr.clamp(max=5) * levels**2).tolist())
+    assert flow().weight(levels, gamma=0.0).tolist() == [1.0, 1.0, 1.0]

@@ -19,7 +19,8 @@ def known():
     words = {"tokens": torch.randn(8, 16), "pooled": torch.randn(5)}
     nothing = {"tokens": torch.zeros(8, 16), "pooled": torch.zeros(5)}
     prompts = {embeddings.key("a cat"): words, embeddings.key(""): nothing}
-    return Embeddings(latents={"0a": torch.randn(4, 8, 8), "f1": torch.randn(4, 8, 8)}, prompts=prompts)
+    latents = {"0a": torch.randn(4, 8, 8), "f1": torch.randn(4, 8, 8)}
+    return Embeddings(latents=latents, prompts=prompts, pictures={"0a": {"sizes": torch.arange(6.0)}, "f1": {}})
 
 
 def test_what_is_written_comes_back(tmp_path, known):
@@ -32,6 +33,8 @@ def test_what_is_written_comes_back(tmp_path, known):
     for text, conditions in known.prompts.items():
         assert set(found.prompts[text]) == {"tokens", "pooled"}
         assert all(torch.equal(found.prompts[text][name], value) for name, value in conditions.items())
+    assert found.pictures["0a"]["sizes"].tolist() == [0, 1, 2, 3, 4, 5]
+    assert "f1" not in found.pictures
 
 
 def test_a_text_is_named_by_its_digest():

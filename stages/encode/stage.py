@@ -39,7 +39,8 @@ def run(config: Config, *, base: Path, prepared: Path, out: Path) -> Report:
         latents[sample.id] = family.encode_pictures(decode(shards.read(prepared, sample.place))[None])[0]
     texts = sorted({"", *(sample.text for sample in samples)})
     prompts = {embeddings.key(text): _conditions(family, text) for text in texts}
-    encoded = embeddings.Embeddings(latents=latents, prompts=prompts)
+    pictures = {sample.id: family.picture_conditions(sample) for sample in samples}
+    encoded = embeddings.Embeddings(latents=latents, prompts=prompts, pictures=pictures)
     embeddings.write(out, encoded, digits=config.shard_digits)
     return {"latents": len(latents), "prompts": len(prompts)}
 

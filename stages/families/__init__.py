@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from stages import plugins
 from stages.denoising import Process
+from stages.records import Sample
 
 Tensor = Any  # a torch.Tensor; torch is imported only where it works
 Conditions = Mapping[
@@ -42,6 +43,10 @@ class Family(Protocol):
 
     def encode_prompts(self, prompts: Sequence[str]) -> dict[str, Tensor]:
         """The conditions of prompts; what is too long for an encoder is cut, its end token kept."""
+        ...
+
+    def picture_conditions(self, sample: Sample) -> dict[str, Tensor]:
+        """The conditions of one picture that its words do not give, without the batch; most families have none."""
         ...
 
     def predict(self, noisy_BCHW: Tensor, levels_B: Tensor, conditions: Conditions) -> Tensor:

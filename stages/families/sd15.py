@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stages import adapters, denoising, pipelines
 from stages.config import settings
 from stages.families import Conditions, Tensor
+from stages.records import Sample
 
 
 @settings
@@ -90,6 +91,10 @@ class StableDiffusion:
         with torch.no_grad():
             return {"tokens": self._text_encoder(tokens.input_ids.to(self._parts.device))[0]}
 
+    def picture_conditions(self, sample: Sample) -> dict[str, Tensor]:
+        """See ``Family``: none."""
+        return {}
+
     def predict(self, noisy_BCHW: Tensor, levels_B: Tensor, conditions: Conditions) -> Tensor:
         """See ``Family``."""
         return self.denoiser(noisy_BCHW, levels_B, encoder_hidden_states=conditions["tokens"]).sample
@@ -110,16 +115,8 @@ class StableDiffusion:
         self, prompts: Sequence[str], seeds: Sequence[int], *, steps: int, guidance: float, size: tuple[int, int]
     ) -> NDArray[np.uint8]:
         """See ``Family``: DDIM with classifier-free guidance."""
-        pictures = self._pipeline("StableDiffusionPipeline")(
-            prompt=list(prompts),
-            generator=pipelines.generators(seeds),
-            num_inference_steps=steps,
-            guidance_scale=guidance,
-            width=size[0],
-            height=size[1],
-            output_type="np",
-        ).images
-        return pipelines.to_uint8(pictures)
+        how = {"num_inference_steps": steps, "guidance_scale": guidance, "width": size[0], "height": size[1]}
+        return pipelines.drawn(self._pipeline("StableDiffusionPipeline"), prompts, seeds, **how)
 
     def reconstruct(
         self,
@@ -131,29 +128,12 @@ class StableDiffusion:
         steps: int,
     ) -> NDArray[np.uint8]:
         """See ``Family``: without classifier-free guidance."""
-        pictures = self._pipeline("StableDiffusionImg2ImgPipeline")(
-            prompt=list(prompts),
-            image=pixels_BHWC.astype(np.float32) / 255,
-            generator=pipelines.generators(seeds),
-            strength=strength,
-            num_inference_steps=steps,
-            guidance_scale=1.0,
-            output_type="np",
-        ).images
-        return pipelines.to_uint8(pictures)
+        image = pixels_BHWC.astype(np.float32) / 255
+        how = {"image": image, "strength": strength, "num_inference_steps": steps, "guidance_scale": 1.0}
+        return pipelines.drawn(self._pipeline("StableDiffusionImg2ImgPipeline"), prompts, seeds, **how)
 
     def _pipeline(self, name: str) -> Any:
-        import diffusers
-
-        pipeline = getattr(diffusers, name)(
-            vae=self._autoencoder,
-            text_encoder=self._text_encoder,
-            tokenizer=self._tokenizer,
-            unet=self.denoiser,
-            scheduler=self._scheduler,
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
-        )
-        pipeline.set_progress_bar_config(disable=True)
-        return pipeline
+        parts = {"vae": self._autoencoder, "text_encoder": self._text_encoder, "tokenizer": self._tokenizer}
+        parts |= {"unet": self.denoiser, "scheduler": self._scheduler}
+        unused = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+        return pipelines.assembled(name, parts | unused)

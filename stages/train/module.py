@@ -61,7 +61,8 @@ class Adaptation(lightning.LightningModule):
         noise_BCHW = torch.randn_like(latents_BCHW)
         parts_B = denoising.stratified(len(latents_BCHW))
         # Shuffled: a batch is subject first and prior last, and the subject would never meet the noisiest parts.
-        levels_B = self.family.process.levels(parts_B[torch.randperm(len(parts_B))]).to(self.device)
+        size = (latents_BCHW.shape[-2], latents_BCHW.shape[-1])
+        levels_B = self.family.process.levels(parts_B[torch.randperm(len(parts_B))], size).to(self.device)
         conditions = self._with_dropout(conditions, len(latents_BCHW))
         error_B = denoising.squared_error(self.family, latents_BCHW, conditions, noise_BCHW, levels_B)
         loss: Tensor = (error_B * self.family.process.weight(levels_B, gamma=self._settings.gamma)).mean()

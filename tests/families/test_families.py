@@ -9,15 +9,32 @@ import torch
 
 from stages import denoising, families, plugins
 from stages.errors import ConfigError, ModelError
+from stages.families import flux
+from stages.records import Sample
+from stages.shards import Place
 
-FAMILIES = ("sd15", "tiny")
+FAMILIES = ("flux", "sd15", "sd35", "sdxl", "tiny")
+DIFFUSIONS = ("sd15", "sdxl", "tiny")
+CHANNELS = {"flux": 4, "sd15": 4, "sd35": 8, "sdxl": 4, "tiny": 4}  # of the latents of the bases that are tested here
+PARTS = {
+    "flux": ["vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "transformer", "scheduler"],
+    "sd15": ["vae", "text_encoder", "tokenizer", "unet", "scheduler"],
+    "sd35": ["vae", "text_encoder_3", "tokenizer_3", "transformer", "scheduler"],
+    "sdxl": ["vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "unet", "scheduler"],
+}
 EARLY = "a photo of coins " + "and a wall " * 20
 OTHER = "a photo of grass " + "and a wall " * 20
+PARTS_OF_THE_WAY = torch.tensor([0.0, 0.5, 0.999])
 
 
 @pytest.fixture(params=FAMILIES)
-def family(request, tiny_base):
-    return families.build(request.param, tiny_base)
+def family(request, family_bases):
+    return families.build(request.param, family_bases[request.param])
+
+
+@pytest.fixture
+def name(request):
+    return request.node.callspec.params["family"]
 
 
 @pytest.fixture
@@ -33,7 +50,21 @@ def copied(base, folder):
 def predicting(base, folder, prediction):
     file = copied(base, folder) / "scheduler" / "scheduler_config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"prediction_type": prediction}))
-    return families.build("tiny", folder)
+    return folder
+
+
+def sample(**changes):
+    values = {"id": "a-00", "frame": "a", "variant": 0, "text": "a photo", "role": "subject", "split": "train"}
+    values |= {"group": "a", "width": 16, "height": 16, "place": Place(shard="", offset=0, size=0)}
+    return Sample(**(values | changes))
+
+
+def conditions(family, prompts, **changes):
+    """Those of ``prompts`` for pictures of one size."""
+    picture = family.picture_conditions(sample(**changes))
+    return family.encode_prompts(prompts) | {
+        key: value.expand(len(prompts), *value.shape) for key, value in picture.items()
+    }
 
 
 def test_every_family_is_tested_here():
@@ -41,13 +72,13 @@ def test_every_family_is_tested_here():
 
 
 def test_a_family_that_does_not_exist_is_an_error_with_those_that_do(tiny_base):
-    with pytest.raises(ConfigError, match="no part 'sd99'; it has: sd15, tiny"):
+    with pytest.raises(ConfigError, match="no part 'sd99'; it has: flux, sd15, sd35, sdxl, tiny"):
         families.build("sd99", tiny_base)
 
 
-def test_latents_are_floats_of_half_the_side(family, pixels):
+def test_latents_are_floats_of_half_the_side(family, name, pixels):
     latents = family.encode_pictures(pixels)
-    assert latents.shape == (2, 4, 8, 8)
+    assert latents.shape == (2, CHANNELS[name], 8, 8)
     assert latents.dtype == torch.float32
     assert not latents.requires_grad
 
@@ -75,50 +106,85 @@ def test_decoded_latents_are_pictures(family, pixels):
     assert pictures.dtype == np.uint8
 
 
-def test_prompts_are_padded_to_one_length(family):
-    prompts = family.encode_prompts(["", "a photo of coins"])["tokens"]
-    assert prompts.shape == (2, 8, 16)
-    assert prompts.dtype == torch.float32
-    assert not torch.equal(prompts[0], prompts[1])
+def test_a_prompts_conditions_have_one_shape_whatever_its_length(family):
+    short, long = (family.encode_prompts([prompt]) for prompt in ("", EARLY))
+    assert "tokens" in short
+    assert {key: value.shape for key, value in short.items()} == {key: value.shape for key, value in long.items()}
+    assert all(value.dtype == torch.float32 and not value.requires_grad for value in long.values())
+    assert not torch.equal(short["tokens"], long["tokens"])
+
+
+def test_a_prompt_has_the_same_conditions_alone_and_among_others(family):
+    together, alone = family.encode_prompts(["a cat", "coins"]), family.encode_prompts(["coins"])
+    for key, value in alone.items():
+        torch.testing.assert_close(together[key][1], value[0], rtol=1e-4, atol=1e-5)
 
 
 def test_long_prompts_that_differ_early_differ(family):
     """Where the end token is cut off, all long prompts get one embedding: Lightning-AI/torchmetrics#2883."""
-    one, other = family.encode_prompts([EARLY, OTHER])["tokens"]
-    assert (one - other).abs().max() > 1e-3
+    for value in family.encode_prompts([EARLY, OTHER]).values():
+        assert (value[0] - value[1]).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("family", ["sd15", "tiny"], indirect=True)
 def test_what_is_too_long_is_cut_and_its_end_token_kept(family):
     cut, short = family.encode_prompts([EARLY, "a photo of coins and a wall"])["tokens"]
-    fits = family.encode_prompts(["a photo of coins"])["tokens"][0]
-    assert cut.shape == short.shape
-    assert not torch.equal(cut, fits)
+    assert cut.shape == short.shape == (8, 16)
+    assert not torch.equal(cut, family.encode_prompts(["a photo of coins"])["tokens"][0])
     tokenizer = family._tokenizer
     tokens = tokenizer([EARLY], truncation=True, max_length=tokenizer.model_max_length).input_ids[0]
     assert len(tokens) == 8
     assert (tokens[0], tokens[-1]) == (tokenizer.bos_token_id, tokenizer.eos_token_id)
 
 
-def test_corrupt_predict_and_weight_fit_each_other(family):
-    latents, noise, timesteps = torch.randn(3, 4, 8, 8), torch.randn(3, 4, 8, 8), torch.tensor([0, 500, 999])
-    noisy, target = family.process.corrupt(latents, noise, timesteps)
-    answer = family.predict(noisy, timesteps, family.encode_prompts(["a", "b", "c"]))
+def test_no_words_are_zeros_for_sdxl_as_in_its_guidance(family_bases):
+    one = families.build("sdxl", family_bases["sdxl"]).encode_prompts(["", "a cat"])
+    assert all(not value[0].any() and value[1].any() for value in one.values())
+
+
+def test_sdxl_is_told_height_before_width(family_bases):
+    one = families.build("sdxl", family_bases["sdxl"])
+    assert one.picture_conditions(sample(width=24, height=16))["sizes"].tolist() == [16, 24, 0, 0, 16, 24]
+
+
+def test_corrupt_predict_and_weight_fit_each_other(family, name):
+    latents, noise = torch.randn(2, 3, CHANNELS[name], 8, 8)
+    levels = family.process.levels(PARTS_OF_THE_WAY, (8, 8))
+    noisy, target = family.process.corrupt(latents, noise, levels)
+    answer = family.predict(noisy, levels, conditions(family, ["a", "b", "c"]))
     assert noisy.shape == target.shape == answer.shape == latents.shape
-    weights = family.process.weight(timesteps, gamma=5.0)
-    assert weights.shape == (3,)
+    weights = family.process.weight(levels[1:], gamma=5.0)
+    assert weights.shape == (2,)
     assert (weights > 0).all()
+    assert family.process.weight(levels, gamma=0.0).tolist() == [1.0, 1.0, 1.0]
 
 
-def test_the_first_timestep_leaves_almost_the_picture_and_the_last_almost_the_noise(family):
-    latents, noise = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8)
-    noisy, _ = family.process.corrupt(latents, noise, torch.tensor([0, 999]))
+def test_every_condition_changes_the_answer(family, name):
+    latents, levels = torch.randn(1, CHANNELS[name], 8, 8), family.process.levels(torch.tensor([0.5]), (8, 8))
+    given = conditions(family, ["a cat"])
+    answer = family.predict(latents, levels, given)
+    for key, value in given.items():
+        other = family.predict(latents, levels, given | {key: value + 1})
+        assert (other - answer).abs().max() > 1e-6, key
+
+
+def test_the_beginning_of_the_way_is_almost_the_picture_and_its_end_almost_the_noise(family, name):
+    latents, noise = torch.randn(2, 2, CHANNELS[name], 8, 8)
+    noisy, _ = family.process.corrupt(latents, noise, family.process.levels(torch.tensor([0.0, 0.9999]), (8, 8)))
     assert (noisy[0] - latents[0]).abs().max() < 0.15
     assert (noisy[1] - noise[1]).abs().max() < 0.35
 
 
+def test_more_of_the_way_is_more_noise(family, name):
+    latents, noise = torch.zeros(9, CHANNELS[name], 8, 8), torch.ones(9, CHANNELS[name], 8, 8)
+    noisy, _ = family.process.corrupt(latents, noise, family.process.levels(torch.linspace(0, 0.99, 9), (8, 8)))
+    assert (noisy[:, 0, 0, 0].diff() > 0).all()
+
+
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
-def test_target_and_weight_follow_the_schedulers_prediction(tmp_path, tiny_base, prediction):
-    family = predicting(tiny_base, tmp_path / "base", prediction)
+@pytest.mark.parametrize("name", DIFFUSIONS)
+def test_target_and_weight_follow_the_schedulers_prediction(tmp_path, family_bases, name, prediction):
+    family = families.build(name, predicting(family_bases[name], tmp_path / "base", prediction))
     latents, noise, timesteps = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8), torch.tensor([20, 700])
     abar = family._scheduler.alphas_cumprod[timesteps]
     _, target = family.process.corrupt(latents, noise, timesteps)
@@ -127,8 +193,36 @@ def test_target_and_weight_follow_the_schedulers_prediction(tmp_path, tiny_base,
     assert torch.equal(family.process.weight(timesteps, gamma=5.0), expected)
 
 
-def test_a_picture_is_the_same_alone_and_among_others(tiny_base):
-    family = families.build("tiny", tiny_base)
+@pytest.mark.parametrize("size", [(8, 8), (16, 8), (128, 128)])
+def test_flux_is_trained_at_the_levels_that_its_sampler_meets(family_bases, size):
+    from diffusers.pipelines.flux.pipeline_flux import calculate_shift
+
+    family = families.build("flux", family_bases["flux"])
+    config = family._scheduler.config
+    mu = calculate_shift(
+        flux.tokens(size),
+        config.base_image_seq_len,
+        config.max_image_seq_len,
+        config.base_shift,
+        config.max_shift,
+    )
+    family._scheduler.set_timesteps(sigmas=[0.9, 0.5, 0.1], mu=mu)
+    levels = family.process.levels(torch.tensor([0.9, 0.5, 0.1]), size)
+    torch.testing.assert_close(levels, family._scheduler.sigmas[:3].cpu(), rtol=1e-5, atol=1e-6)
+
+
+def test_packed_latents_are_those_of_diffusers():
+    from diffusers import FluxPipeline
+
+    latents = torch.randn(2, 4, 6, 8)
+    packed = flux.packed(latents)
+    assert torch.equal(packed, FluxPipeline._pack_latents(latents, 2, 4, 6, 8))
+    assert torch.equal(flux.unpacked(packed, (6, 8)), latents)
+    positions = FluxPipeline._prepare_latent_image_ids(2, 3, 4, "cpu", torch.float32)
+    assert torch.equal(flux.positions((6, 8)).float(), positions)
+
+
+def test_a_picture_is_the_same_alone_and_among_others(family):
     prompts, seeds = ["a photo of coins", "grass", "", "a cat"], [1, 2, 3, 2**32 - 1]
     how = {"steps": 3, "guidance": 2.0, "size": (16, 16)}
     together = family.generate(prompts, seeds, **how)
@@ -139,18 +233,16 @@ def test_a_picture_is_the_same_alone_and_among_others(tiny_base):
     assert np.array_equal(together, family.generate(prompts, seeds, **how))
 
 
-def test_prompt_seed_and_guidance_each_change_the_picture(tiny_base):
-    family = families.build("tiny", tiny_base)
-
+def test_prompt_seed_and_guidance_each_change_the_picture(family):
     def drawn(prompt="a photo of coins", seed=1, guidance=2.0):
         return family.generate([prompt], [seed], steps=2, guidance=guidance, size=(16, 16)).astype(int)
 
-    for other in (drawn(prompt="grass"), drawn(seed=2), drawn(guidance=8.0)):
+    for other in (drawn(prompt="grass"), drawn(seed=2), drawn(guidance=20.0)):
         assert np.abs(other - drawn()).max() > 0
 
 
-def test_size_is_width_and_height(tiny_base):
-    pictures = families.build("tiny", tiny_base).generate(["a"], [0], steps=1, guidance=1.0, size=(32, 16))
+def test_size_is_width_and_height(family):
+    pictures = family.generate(["a"], [0], steps=1, guidance=1.0, size=(32, 16))
     assert pictures.shape == (1, 16, 32, 3)
     assert pictures.dtype == np.uint8
 
@@ -166,10 +258,10 @@ def test_a_reconstruction_is_repeatable_and_has_the_pictures_shape(family, pixel
     assert not np.array_equal(one, again([3, 2]))
 
 
-@pytest.mark.parametrize("part", ["vae", "text_encoder", "tokenizer", "unet", "scheduler"])
-def test_a_missing_part_is_an_error_that_names_it(tmp_path, tiny_base, part):
-    shutil.rmtree(copied(tiny_base, tmp_path / "base") / part)
-    family = families.build("tiny", tmp_path / "base")
+@pytest.mark.parametrize(("name", "part"), [(name, part) for name, parts in PARTS.items() for part in parts])
+def test_a_missing_part_is_an_error_that_names_it(tmp_path, family_bases, name, part):
+    shutil.rmtree(copied(family_bases[name], tmp_path / "base") / part)
+    family = families.build(name, tmp_path / "base")
     with pytest.raises(ModelError, match=f"has no folder '{part}'; give a diffusers folder of this family"):
         family.generate(["a"], [0], steps=1, guidance=1.0, size=(16, 16))
 

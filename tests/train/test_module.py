@@ -71,7 +71,7 @@ def test_the_loss_is_the_weighted_error_at_stratified_timesteps(adaptation, batc
     loss = one.training_step(batch, 0)
     torch.manual_seed(3)
     noise = torch.randn_like(batch[0])
-    timesteps = one.family.process.levels(denoising.stratified(8)[torch.randperm(8)])
+    timesteps = one.family.process.levels(denoising.stratified(8)[torch.randperm(8)], (8, 8))
     errors = denoising.squared_error(one.family, *batch, noise, timesteps)
     torch.testing.assert_close(loss, (errors * one.family.process.weight(timesteps, gamma=5.0)).mean())
 

@@ -57,7 +57,7 @@ def _fetched(config: Config) -> Path:
                 config.repo,
                 revision=config.revision,
                 allow_patterns=wanted,
-                ignore_patterns=["*.bin", "*.ckpt", "*.msgpack", "*.fp16.*", "*.non_ema.*"],
+                ignore_patterns=["*.bin", "*.ckpt", "*.msgpack", "*.onnx*", "*openvino*", "*.fp16.*", "*.non_ema.*"],
             )
         )
     except GatedRepoError:
