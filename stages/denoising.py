@@ -9,7 +9,12 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
+
+from pydantic import Field
+
+from stages.config import settings
+from stages.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,6 +26,14 @@ FIXED_PARTS = (0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95)
 
 
 Size = tuple[int, int]  # H and W of latents
+
+
+@settings
+class Weighting:
+    """How much the error at each noise level counts."""
+
+    kind: Literal["uniform", "min_snr", "debiased", "sigma_sqrt", "cosmap"]
+    gamma: Annotated[float, Field(gt=0)]  # of min_snr
 
 
 class Process(Protocol):
@@ -37,8 +50,12 @@ class Process(Protocol):
         """The noisy latents at ``levels_B`` and what the denoiser should answer to them."""
         ...
 
-    def weight(self, levels_B: Tensor, *, gamma: float) -> Tensor:
-        """The weight of each level's squared error, float[B]; ``gamma`` is of min-SNR, and 0 weighs all the same."""
+    def weight(self, levels_B: Tensor, weighting: Weighting) -> Tensor:
+        """The weight of each level's squared error, float[B].
+
+        Raises:
+            ConfigError: when this process has no such weighting.
+        """
         ...
 
 
@@ -62,9 +79,16 @@ class Diffusion:
             return noisy_BCHW, velocity(x0_BCHW, eps_BCHW, abar_B)
         return noisy_BCHW, eps_BCHW
 
-    def weight(self, levels_B: Tensor, *, gamma: float) -> Tensor:
-        """See ``Process``: min-SNR-gamma."""
-        return min_snr_weight(snr(self._abar(levels_B)), gamma=gamma, prediction=self._prediction)
+    def weight(self, levels_B: Tensor, weighting: Weighting) -> Tensor:
+        """See ``Process``: uniform, min_snr or debiased."""
+        snr_B = snr(self._abar(levels_B))
+        if weighting.kind == "uniform":
+            return snr_B.new_ones(snr_B.shape)
+        if weighting.kind == "min_snr":
+            return min_snr_weight(snr_B, gamma=weighting.gamma, prediction=self._prediction)
+        if weighting.kind == "debiased":
+            return debiased_weight(snr_B, prediction=self._prediction)
+        raise ConfigError(f"weighting {weighting.kind!r} is of flows; a diffusion has uniform, min_snr and debiased")
 
     def _abar(self, levels_B: Tensor) -> Tensor:
         return self._abar_T.to(levels_B.device)[levels_B]
@@ -89,15 +113,23 @@ class Flow:
         sigma = levels_B.reshape(-1, 1, 1, 1)
         return (1 - sigma) * x0_BCHW + sigma * eps_BCHW, eps_BCHW - x0_BCHW
 
-    def weight(self, levels_B: Tensor, *, gamma: float) -> Tensor:
-        """See ``Process``: min(snr, gamma) sigma^2, with snr = ((1 - sigma) / sigma)^2.
+    def weight(self, levels_B: Tensor, weighting: Weighting) -> Tensor:
+        """See ``Process``: uniform, min_snr, sigma_sqrt or cosmap, the last two of Esser et al., section 3.1.
 
         An error of the target is an error of sigma times as much of the picture, for which min-SNR's weight is
         min(snr, gamma): the derivation of Hang et al., arXiv 2303.09556, section 3.4, for another target.
         """
-        if not gamma:
+        if weighting.kind == "uniform":
             return levels_B.new_ones(levels_B.shape)
-        return ((1 - levels_B) / levels_B).square().clamp(max=gamma) * levels_B.square()
+        if weighting.kind == "min_snr":
+            return ((1 - levels_B) / levels_B).square().clamp(max=weighting.gamma) * levels_B.square()
+        if weighting.kind == "sigma_sqrt":
+            return levels_B.pow(-2)
+        if weighting.kind == "cosmap":
+            return 2 / (math.pi * (1 - 2 * levels_B + 2 * levels_B.square()))
+        raise ConfigError(
+            f"weighting {weighting.kind!r} is of diffusions; a flow has uniform, min_snr, sigma_sqrt, cosmap"
+        )
 
 
 def shifted(sigma_B: Tensor, shift: float) -> Tensor:
@@ -122,12 +154,18 @@ def snr(abar_B: Tensor) -> Tensor:
 def min_snr_weight(snr_B: Tensor, *, gamma: float, prediction: str) -> Tensor:
     """Min-SNR-gamma weight, float[B]: min(snr, gamma) / snr for ``epsilon``, / (snr + 1) for ``v_prediction``.
 
-    Hang et al., "Efficient Diffusion Training via Min-SNR Weighting Strategy", arXiv 2303.09556, section 3.4. A
-    ``gamma`` of 0 weighs every timestep the same.
+    Hang et al., "Efficient Diffusion Training via Min-SNR Weighting Strategy", arXiv 2303.09556, section 3.4.
     """
-    if not gamma:
-        return snr_B.new_ones(snr_B.shape)
     return snr_B.clamp(max=gamma) / (snr_B + 1 if prediction == "v_prediction" else snr_B)
+
+
+def debiased_weight(snr_B: Tensor, *, prediction: str) -> Tensor:
+    """Debiased weight, float[B]: 1 / sqrt(min(snr, 1000)) for ``epsilon``, 1 / (snr + 1) for ``v_prediction``.
+
+    Yu et al., "Debias the Training of Diffusion Models", arXiv 2310.08442; the second, which the paper does not give,
+    as kohya's sd-scripts have it.
+    """
+    return 1 / (snr_B + 1) if prediction == "v_prediction" else snr_B.clamp(max=1000).rsqrt()
 
 
 def velocity(x0_BCHW: Tensor, eps_BCHW: Tensor, abar_B: Tensor) -> Tensor:
@@ -147,6 +185,32 @@ def stratified(count: int) -> Tensor:
     import torch
 
     return (torch.arange(count) + torch.rand(count)) / count
+
+
+def logit_normal(parts_B: Tensor, *, mean: float, std: float) -> Tensor:
+    """Uniform ``parts_B`` of (0, 1) as sigmoid(N(mean, std)): a greater mean is more noise.
+
+    Esser et al., arXiv 2403.03206, section 3.1, with the sign of the paper; diffusers' scripts index falling timesteps
+    with it and so have the opposite.
+    """
+    import torch
+
+    normal_B: Tensor = torch.special.ndtri(parts_B.clamp(1e-6, 1 - 1e-6))
+    return (mean + std * normal_B).sigmoid()
+
+
+def heavy_tails(parts_B: Tensor, *, scale: float) -> Tensor:
+    """Uniform u of ``parts_B`` as 1 - u - scale (cos^2(pi u / 2) - 1 + u), "mode": Esser et al., section 3.1."""
+    u = parts_B
+    return 1 - u - scale * ((math.pi / 2 * u).cos().square() - 1 + u)
+
+
+def offset_noise(eps_BCHW: Tensor, shift_BC: Tensor, *, strength: float) -> Tensor:
+    """``eps`` with ``strength`` times a standard normal number for each channel of each picture, float[B, C].
+
+    N. Guttenberg, "Diffusion with Offset Noise", 2023: without it, pictures keep a middle brightness.
+    """
+    return eps_BCHW + strength * shift_BC[:, :, None, None]
 
 
 def squared_error(

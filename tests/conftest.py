@@ -129,14 +129,27 @@ def tiny_encoded(tmp_path_factory, tiny_base, tiny_prepared, session_cache):
 
 
 @pytest.fixture(scope="session")
-def tiny_training():
+def tiny_noise():
+    """Min-SNR over uniform levels; give others to change them."""
+    from stages.denoising import Weighting
+    from stages.train.noise import Levels, Noise
+
+    def noise(*, kind="uniform", weighting="min_snr", offset=0.0):
+        levels = Levels(kind=kind, mean=0.0, std=1.0, scale=1.0)
+        return Noise(levels=levels, weighting=Weighting(kind=weighting, gamma=5.0), offset=offset)
+
+    return noise
+
+
+@pytest.fixture(scope="session")
+def tiny_training(tiny_noise):
     """Settings under which twelve steps change every picture; give others to change them."""
     from stages.train.module import Optimisation
     from stages.train.stage import Config
 
     def config(**others):
         how = {"lr": 0.05, "warmup": 2, "weight_decay": 0.01, "clip": 1.0}
-        how |= {"caption_dropout": 0.25, "gamma": 5.0, "ema_decay": 0.0}
+        how |= {"caption_dropout": 0.25, "noise": tiny_noise(), "ema_decay": 0.0}
         how |= {name: others.pop(name) for name in list(others) if name in how}
         values = {"family": "tiny", "rank": 2, "alpha": 4.0, "dropout": 0.0, "targets": TARGETS, "steps": 12}
         values |= {"batch": 4, "prior_share": 0.5, "precision": "32-true", "seed": 3, "threads": 1}

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from stages import denoising, families
+from stages.errors import ConfigError
 
 ABAR = torch.tensor([0.8, 0.5, 0.1])
 
@@ -41,9 +42,14 @@ def test_min_snr_of_velocity_divides_by_one_more():
     assert weights.tolist() == pytest.approx([1 / 3, 5 / 6, 5 / 21])
 
 
-@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
-def test_a_gamma_of_zero_weighs_all_the_same(prediction):
-    assert denoising.min_snr_weight(torch.tensor([0.1, 50.0]), gamma=0, prediction=prediction).tolist() == [1.0, 1.0]
+def test_debiased_is_the_inverse_root_of_the_ratio_cut_at_a_thousand():
+    weights = denoising.debiased_weight(torch.tensor([0.25, 4.0, 1e6]), prediction="epsilon")
+    assert weights.tolist() == pytest.approx([2.0, 0.5, 1000**-0.5])
+
+
+def test_debiased_of_velocity_is_kohyas():
+    weights = denoising.debiased_weight(torch.tensor([0.0, 1.0, 3.0]), prediction="v_prediction")
+    assert weights.tolist() == pytest.approx([1.0, 0.5, 0.25])
 
 
 def test_velocity_by_hand():
@@ -134,6 +140,10 @@ def test_the_seed_of_a_picture_is_half_of_its_digest():
     assert len({denoising.picture_seed(seed, id) for seed in (0, 1) for id in "abc"}) == 6
 
 
+def weighting(kind):
+    return denoising.Weighting(kind=kind, gamma=5.0)
+
+
 def flow(shift=1.0):
     return denoising.Flow(lambda _: shift)
 
@@ -171,5 +181,52 @@ def test_the_shift_grows_with_the_tokens_as_in_flux():
 def test_min_snr_of_a_flow_weighs_the_error_of_the_picture():
     levels = torch.tensor([0.1, 0.5, 0.9])
     snr = ((1 - levels) / levels) ** 2
-    assert flow().weight(levels, gamma=5.0).tolist() == pytest.approx((snr.clamp(max=5) * levels**2).tolist())
-    assert flow().weight(levels, gamma=0.0).tolist() == [1.0, 1.0, 1.0]
+    found = flow().weight(levels, weighting("min_snr"))
+    assert found.tolist() == pytest.approx((snr.clamp(max=5) * levels**2).tolist())
+
+
+@pytest.mark.parametrize("kind", ["sigma_sqrt", "cosmap"])
+def test_a_flows_weights_are_those_of_diffusers(kind):
+    from diffusers.training_utils import compute_loss_weighting_for_sd3
+
+    levels = torch.tensor([0.1, 0.5, 0.9])
+    torch.testing.assert_close(flow().weight(levels, weighting(kind)), compute_loss_weighting_for_sd3(kind, levels))
+
+
+@pytest.mark.parametrize("process", [denoising.Diffusion(ABAR, prediction="epsilon"), denoising.Flow(lambda _: 1.0)])
+def test_uniform_weighs_every_level_the_same(process):
+    levels = process.levels(torch.tensor([0.1, 0.9]), (8, 8))
+    assert process.weight(levels, weighting("uniform")).tolist() == [1.0, 1.0]
+
+
+def test_a_weighting_of_another_process_is_refused_by_name():
+    diffusion = denoising.Diffusion(ABAR, prediction="epsilon")
+    with pytest.raises(ConfigError, match="'cosmap' is of flows; a diffusion has uniform, min_snr and debiased"):
+        diffusion.weight(torch.tensor([1]), weighting("cosmap"))
+    with pytest.raises(ConfigError, match="'debiased' is of diffusions; a flow has"):
+        flow().weight(torch.tensor([0.5]), weighting("debiased"))
+
+
+def test_a_greater_mean_is_more_noise():
+    """As in the paper: diffusers' scripts turn the sign round (sigmoid(N(1, 1)) has mean 0.696, theirs 0.304)."""
+    parts = (torch.arange(100_000, dtype=torch.float64) + 0.5) / 100_000
+    assert denoising.logit_normal(parts, mean=1.0, std=1.0).mean().item() == pytest.approx(0.696, abs=2e-3)
+    drawn = denoising.logit_normal(parts, mean=0.3, std=0.7).logit()
+    assert (drawn.mean().item(), drawn.std().item()) == pytest.approx((0.3, 0.7), abs=2e-3)
+    assert (drawn.diff() > 0).all()
+
+
+@pytest.mark.parametrize("scale", [-1.0, 0.0, 1.29, 1.75])
+def test_heavy_tails_are_those_of_diffusers_and_stay_between_picture_and_noise(scale):
+    u = torch.linspace(0, 1, 101)
+    expected = 1 - u - scale * (torch.cos(math.pi * u / 2) ** 2 - 1 + u)
+    found = denoising.heavy_tails(u, scale=scale)
+    torch.testing.assert_close(found, expected)
+    assert found.min() >= -1e-6
+    assert found.max() <= 1 + 1e-6
+
+
+def test_offset_noise_moves_each_channel_as_a_whole():
+    eps, shift = torch.zeros(2, 3, 4, 4), torch.arange(6.0).reshape(2, 3)
+    moved = denoising.offset_noise(eps, shift, strength=0.1)
+    assert torch.equal(moved, (0.1 * shift)[:, :, None, None].expand(2, 3, 4, 4))

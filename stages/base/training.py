@@ -37,7 +37,7 @@ class Config:
     denoiser_batch: Positive
     denoiser_lr: Annotated[float, Field(gt=0)]
     caption_dropout: Annotated[float, Field(ge=0, lt=1)]  # share of captions left empty, for guidance
-    gamma: Annotated[float, Field(ge=0)]  # of min-SNR; 0 weighs every timestep the same
+    gamma: Annotated[float, Field(gt=0)]  # of min-SNR
     ema_decay: Annotated[float, Field(ge=0, lt=1)]  # of the weights that are kept
 
 

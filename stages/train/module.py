@@ -16,6 +16,7 @@ from torch import Tensor
 from stages import denoising
 from stages.config import settings
 from stages.families import Family
+from stages.train import noise
 
 Batch = tuple[Tensor, dict[str, Tensor]]  # latents_BCHW, conditions
 
@@ -29,7 +30,7 @@ class Optimisation:
     weight_decay: Annotated[float, Field(ge=0)]
     clip: Annotated[float, Field(gt=0)]  # norm of the gradient
     caption_dropout: Annotated[float, Field(ge=0, lt=1)]  # share of captions left empty, for guidance
-    gamma: Annotated[float, Field(ge=0)]  # of min-SNR; 0 weighs every timestep the same
+    noise: noise.Noise
     ema_decay: Annotated[float, Field(ge=0, lt=1)]  # of the averaged adapter that is kept; 0 keeps the last
 
 
@@ -58,14 +59,13 @@ class Adaptation(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted denoising error of ``batch``."""
         latents_BCHW, conditions = batch
-        noise_BCHW = torch.randn_like(latents_BCHW)
-        parts_B = denoising.stratified(len(latents_BCHW))
-        # Shuffled: a batch is subject first and prior last, and the subject would never meet the noisiest parts.
+        eps_BCHW = noise.drawn(latents_BCHW, self._settings.noise)
+        parts_B = noise.parts(len(latents_BCHW), self._settings.noise.levels)
         size = (latents_BCHW.shape[-2], latents_BCHW.shape[-1])
-        levels_B = self.family.process.levels(parts_B[torch.randperm(len(parts_B))], size).to(self.device)
+        levels_B = self.family.process.levels(parts_B, size).to(self.device)
         conditions = self._with_dropout(conditions, len(latents_BCHW))
-        error_B = denoising.squared_error(self.family, latents_BCHW, conditions, noise_BCHW, levels_B)
-        loss: Tensor = (error_B * self.family.process.weight(levels_B, gamma=self._settings.gamma)).mean()
+        error_B = denoising.squared_error(self.family, latents_BCHW, conditions, eps_BCHW, levels_B)
+        loss: Tensor = (error_B * self.family.process.weight(levels_B, self._settings.noise.weighting)).mean()
         return loss
 
     def _with_dropout(self, conditions: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:

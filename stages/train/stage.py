@@ -53,12 +53,14 @@ def run(config: Config, *, base: Path, prepared: Path, encoded: Path, out: Path)
     """Write the adapter and the curves; go on from the checkpoint when a run before this one was stopped.
 
     Raises:
+        ConfigError: when the settings do not fit the family.
         ModelError: when the family's network has no layer of ``targets``.
     """
     machine.use_threads(config.threads)
     samples = tables.read(prepared, Sample)
     known = embeddings.read(encoded)
     family = families.build(config.family, base)
+    refuse_unfit(family, config)
     add_adapter(family, config)
     checkpoint = machine.cache("train") / f"{digest(config, base, encoded, prepared)}.ckpt"
     points = fit(family, config, samples, known, checkpoint)
@@ -66,6 +68,18 @@ def run(config: Config, *, base: Path, prepared: Path, encoded: Path, out: Path)
     tables.write(out, Point, points)
     checkpoint.unlink(missing_ok=True)
     return _report(points, family, samples)
+
+
+def refuse_unfit(family: Family, config: Config) -> None:
+    """Say what the family cannot do before anything large is loaded.
+
+    Raises:
+        ConfigError: when its process has no such weighting.
+    """
+    import torch
+
+    middle_B = family.process.levels(torch.tensor([0.5]), (8, 8))
+    family.process.weight(middle_B, config.optimisation.noise.weighting)
 
 
 def add_adapter(family: Family, config: Config) -> None:

@@ -24,6 +24,7 @@ PARTS = {
 }
 EARLY = "a photo of coins " + "and a wall " * 20
 OTHER = "a photo of grass " + "and a wall " * 20
+MIN_SNR = denoising.Weighting(kind="min_snr", gamma=5.0)
 PARTS_OF_THE_WAY = torch.tensor([0.0, 0.5, 0.999])
 
 
@@ -153,10 +154,10 @@ def test_corrupt_predict_and_weight_fit_each_other(family, name):
     noisy, target = family.process.corrupt(latents, noise, levels)
     answer = family.predict(noisy, levels, conditions(family, ["a", "b", "c"]))
     assert noisy.shape == target.shape == answer.shape == latents.shape
-    weights = family.process.weight(levels[1:], gamma=5.0)
+    weights = family.process.weight(levels[1:], MIN_SNR)
     assert weights.shape == (2,)
     assert (weights > 0).all()
-    assert family.process.weight(levels, gamma=0.0).tolist() == [1.0, 1.0, 1.0]
+    assert family.process.weight(levels, denoising.Weighting(kind="uniform", gamma=5.0)).tolist() == [1.0, 1.0, 1.0]
 
 
 def test_every_condition_changes_the_answer(family, name):
@@ -190,7 +191,7 @@ def test_target_and_weight_follow_the_schedulers_prediction(tmp_path, family_bas
     _, target = family.process.corrupt(latents, noise, timesteps)
     assert torch.equal(target, noise if prediction == "epsilon" else denoising.velocity(latents, noise, abar))
     expected = denoising.min_snr_weight(denoising.snr(abar), gamma=5.0, prediction=prediction)
-    assert torch.equal(family.process.weight(timesteps, gamma=5.0), expected)
+    assert torch.equal(family.process.weight(timesteps, MIN_SNR), expected)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (16, 8), (128, 128)])

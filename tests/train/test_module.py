@@ -13,10 +13,10 @@ SOURCE = Path(module.__file__)
 
 
 @pytest.fixture
-def adaptation(tiny_base):
+def adaptation(tiny_base, tiny_noise):
     def build(**others):
         how = {"lr": 0.01, "warmup": 4, "weight_decay": 0.0, "clip": 1.0}
-        how |= {"caption_dropout": 0.0, "gamma": 5.0, "ema_decay": 0.0}
+        how |= {"caption_dropout": 0.0, "noise": tiny_noise(), "ema_decay": 0.0}
         family = families.build("tiny", tiny_base)
         torch.manual_seed(0)
         family.add_adapter(rank=2, alpha=2.0, targets=("to_q", "conv1"), dropout=0.0)
@@ -63,7 +63,7 @@ def test_the_optimizer_holds_the_adapter_alone(adaptation):
     assert held == adapter
 
 
-def test_the_loss_is_the_weighted_error_at_stratified_timesteps(adaptation, batch):
+def test_the_loss_is_the_weighted_error_at_stratified_timesteps(adaptation, batch, tiny_noise):
     from stages import denoising
 
     one = adaptation()
@@ -73,7 +73,7 @@ def test_the_loss_is_the_weighted_error_at_stratified_timesteps(adaptation, batc
     noise = torch.randn_like(batch[0])
     timesteps = one.family.process.levels(denoising.stratified(8)[torch.randperm(8)], (8, 8))
     errors = denoising.squared_error(one.family, *batch, noise, timesteps)
-    torch.testing.assert_close(loss, (errors * one.family.process.weight(timesteps, gamma=5.0)).mean())
+    torch.testing.assert_close(loss, (errors * one.family.process.weight(timesteps, tiny_noise().weighting)).mean())
 
 
 def test_a_dropped_caption_is_the_empty_one(adaptation, batch):
