@@ -1,0 +1,68 @@
+"""Write the prepared data set in a format that other tools read: ``python -m stages.dataset FORMAT --out FOLDER``.
+
+It reads what the stages crawl, frames, anonymise and prepare left, and changes nothing of it. Every format comes with
+``README.md``, a card that names licences and authors.
+"""
+
+import argparse
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from stages import plugins
+from stages.dataset import card, entries
+from stages.dataset.formats import Format
+from stages.errors import DarkroomError, TableError
+from stages.tables import replace
+
+log = logging.getLogger("stages")
+FORMATS = "stages.dataset.formats"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write one data set; 1 when the user has something to put right."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    parser = argparse.ArgumentParser(prog="python -m stages.dataset", description=__doc__)
+    parser.add_argument("format", choices=plugins.names(FORMATS))
+    parser.add_argument("--out", type=Path, required=True, help="a folder that is not there yet, or empty")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="where the stages' folders lie")
+    parser.add_argument(
+        "--pixels", choices=("prepared", "whole"), default="prepared", help="cropped to buckets, or not"
+    )
+    parser.add_argument("--variants", action="store_true", help="augmented pictures, too")
+    given = parser.parse_args(arguments)
+    try:
+        count = _written(given)
+    except DarkroomError as error:
+        log.error("%s", error)
+        return 1
+    log.info("%d pictures in %s; %s says by which right", count, given.out, given.out / "README.md")
+    return 0
+
+
+def _written(given: argparse.Namespace) -> int:
+    """The data set under a temporary name, then renamed: ``out`` is whole or not there."""
+    if given.out.exists() and (not given.out.is_dir() or any(given.out.iterdir())):
+        raise TableError(f"{given.out}: holds something already; give --out a new folder, or empty that one")
+    if given.pixels == "whole" and given.variants:
+        raise TableError("--variants: augmented pictures are cropped ones; leave out --pixels whole")
+    stores = entries.Stores(**{name: given.data / name for name in ("crawl", "frames", "anonymise", "prepare")})
+    chosen = entries.read(stores, variants=given.variants)
+    pixels = entries.whole(stores) if given.pixels == "whole" else entries.prepared(stores)
+    way: Format = import_module(f"{FORMATS}.{given.format}")
+    temporary = given.out.with_name(f".{given.out.name}.{os.getpid()}.tmp")
+    try:
+        way.write(temporary, chosen, pixels)
+        replace(temporary / "README.md", card.written(chosen, way.SPLITS).encode())
+        temporary.replace(given.out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return len(chosen)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,105 @@
+"""One picture of the data set with all that one must know to use it, joined from the stages' tables."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from stages import images, licences, shards, tables
+from stages.records import Frame, Item, Redaction, Role, Sample
+
+SPLITS: dict[str, Literal["train", "test"]] = {"train": "train", "heldout": "test"}  # the names that others know
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One picture. What it says of rights is what the source stated."""
+
+    id: str  # the sample's
+    frame: str
+    split: Literal["train", "test"]
+    text: str
+    role: Role
+    group: str  # near-duplicates and pictures of one page share it, and never cross the split
+    redacted: int  # regions made unrecognisable
+    url: str
+    page: str
+    title: str
+    author: str
+    licence: str  # SPDX
+    attribution: str
+    consent: str
+
+    @property
+    def file(self) -> str:
+        """The name of its file."""
+        return f"{self.id}.png"
+
+    def facts(self) -> dict[str, str | int]:
+        """All fields but the words and the split, which every format has a place of its own for."""
+        return {name: value for name, value in asdict(self).items() if name not in ("text", "split")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """The folders of the stages whose tables and pixels are read."""
+
+    crawl: Path
+    frames: Path
+    anonymise: Path
+    prepare: Path
+
+
+def read(stores: Stores, *, variants: bool) -> list[Entry]:
+    """Every prepared sample, sorted by id; without ``variants`` only the plain crops, not the augmented ones.
+
+    Raises:
+        TableError: when a stage has not run.
+    """
+    items, frames = tables.by_id(stores.crawl, Item), tables.by_id(stores.frames, Frame)
+    redacted = {row.id: row.faces for row in tables.read(stores.anonymise, Redaction)}
+    return [
+        _entry(sample, items[frames[sample.frame].item], redacted.get(sample.frame, 0))
+        for sample in tables.read(stores.prepare, Sample)
+        if variants or not sample.variant
+    ]
+
+
+def prepared(stores: Stores) -> Callable[[Entry], bytes]:
+    """What reads an entry's PNG as ``prepare`` left it: cropped to its bucket."""
+    places = {sample.id: sample.place for sample in tables.read(stores.prepare, Sample)}
+    return lambda entry: shards.read(stores.prepare, places[entry.id])
+
+
+def whole(stores: Stores) -> Callable[[Entry], bytes]:
+    """What reads an entry's picture uncropped, as PNG without metadata, redacted where ``anonymise`` saw to it."""
+    frames = tables.by_id(stores.frames, Frame)
+    redacted = {row.id: row.place for row in tables.read(stores.anonymise, Redaction)}
+    folders = {"crawl": stores.crawl, "frames": stores.frames}
+
+    def pixels(entry: Entry) -> bytes:
+        if entry.frame in redacted:
+            return shards.read(stores.anonymise, redacted[entry.frame])
+        frame = frames[entry.frame]
+        return images.encode_png(images.decode(shards.read(folders[frame.store], frame.place)))
+
+    return pixels
+
+
+def _entry(sample: Sample, item: Item, redacted: int) -> Entry:
+    return Entry(
+        id=sample.id,
+        frame=sample.frame,
+        split=SPLITS[sample.split],
+        text=sample.text,
+        role=sample.role,
+        group=sample.group,
+        redacted=redacted,
+        url=item.url,
+        page=item.page,
+        title=item.title,
+        author=item.author,
+        licence=item.licence,
+        attribution=licences.attribution(title=item.title, author=item.author, url=item.url, licence=item.licence),
+        consent=item.consent,
+    )

@@ -1,0 +1,57 @@
+import logging
+
+import pytest
+
+from stages.dataset.__main__ import main
+
+
+def run(project, out, *arguments):
+    return main([*arguments, "--data", str(project), "--out", str(out)])
+
+
+@pytest.mark.parametrize("name", ["imagefolder", "kohya", "parquet", "webdataset"])
+def test_every_format_comes_with_a_card(name, project, tmp_path):
+    assert run(project, tmp_path / "out", name) == 0
+    assert "## Credits" in (tmp_path / "out" / "README.md").read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_it_says_how_many_and_where(project, tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        run(project, tmp_path / "out", "kohya", "--variants")
+    assert "7 pictures in" in caplog.text
+
+
+def test_what_is_there_is_never_overwritten(project, tmp_path, caplog):
+    (tmp_path / "kept.txt").write_text("mine")
+    assert run(project, tmp_path, "parquet") == 1
+    assert "holds something already" in caplog.text
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"]
+
+
+def test_a_file_in_the_way_is_said(project, tmp_path, caplog):
+    (tmp_path / "out").write_text("")
+    assert run(project, tmp_path / "out", "parquet") == 1
+    assert "holds something already" in caplog.text
+
+
+def test_an_empty_folder_may_be_filled(project, tmp_path):
+    (tmp_path / "out").mkdir()
+    assert run(project, tmp_path / "out", "parquet") == 0
+
+
+def test_augmented_pictures_have_no_whole_form(project, tmp_path, caplog):
+    assert run(project, tmp_path / "out", "kohya", "--variants", "--pixels", "whole") == 1
+    assert "--variants" in caplog.text
+
+
+def test_a_project_that_never_ran_is_said(tmp_path, caplog):
+    assert run(tmp_path / "nothing", tmp_path / "out", "kohya") == 1
+    assert "dvc repro" in caplog.text
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_format_names_those_that_there_are(project, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run(project, tmp_path / "out", "coco")
+    assert "imagefolder" in capsys.readouterr().err
