@@ -21,6 +21,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from functools import lru_cache, partial
+from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 In = TypeVar("In")
 Out = TypeVar("Out")
 
+PART = 32  # items of one query of Daft's, for each core
+SPREAD = 8  # items that one core of Daft's takes at a time
 AHEAD = 4  # items in work or done and not yet taken, for each worker: results may be pictures, and memory is short
 
 
@@ -145,7 +150,75 @@ def _on_processes(work: Callable[[In], Out], items: Iterable[In], guard: Guard |
         yield from _in_order(lambda item: pool.submit(children, item), items, ahead=AHEAD * workers())
 
 
-ENGINES = {"threads": _on_threads, "processes": _on_processes}
+def _on_daft(work: Callable[[In], Out], items: Iterable[In], guard: Guard | None) -> Iterator[Out | Died]:
+    """Daft as it runs on one machine, on threads of its own: for the query that runs unchanged on Ray."""
+    yield from _queried(_package("daft"), partial(_there, _packed(work), guard), items, cores=os.cpu_count() or 1)
+    _working.cache_clear()
+
+
+def _on_ray(work: Callable[[In], Out], items: Iterable[In], guard: Guard | None) -> Iterator[Out | Died]:
+    """Daft on the Ray cluster that ``RAY_ADDRESS`` names, or else on one that Ray starts here.
+
+    Its machines must see the same files under the same paths.
+    """
+    daft, ray = _package("daft"), _package("ray")
+    if not ray.is_initialized():
+        ours = os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+        same_code = {"env_vars": {"PYTHONPATH": ours}}  # and not another version that is installed there
+        ray.init(log_to_driver=False, logging_level="ERROR", runtime_env=same_code)
+    if daft.get_or_infer_runner_type() != "ray":
+        daft.set_runner_ray()
+    cores = int(ray.cluster_resources()["CPU"])
+    yield from _queried(daft, partial(_there, _packed(work), guard), items, cores=cores)
+
+
+ENGINES = {"threads": _on_threads, "processes": _on_processes, "daft": _on_daft, "ray": _on_ray}
+
+
+def _package(name: str) -> Any:
+    """The package ``name`` of the extra ``cluster``, which tells nobody that it is used."""
+    os.environ |= {"DAFT_ANALYTICS_ENABLED": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+    try:
+        return import_module(name)
+    except ImportError:
+        raise ConfigError(
+            f"DARKROOM_ENGINE: {name} is not installed; pip install 'darkroom[cluster]', or give threads or processes"
+        ) from None
+
+
+def _queried(daft: Any, there: Callable[[bytes], bytes], items: Iterable[In], *, cores: int) -> Iterator[Out | Died]:
+    """One query for each part of ``items``, so that not all results are held at once.
+
+    An error comes as a result, because Daft would end the query and say little. Its order is promised nowhere: rows
+    carry their number. ``into_batches`` spreads them; ``into_partitions`` does nothing on one machine.
+    """
+    column = daft.func(lambda item: there(item), return_dtype=daft.DataType.binary(), use_process=False)  # noqa: PLW0108
+    for part in _parts(items, PART * cores):
+        table = daft.from_pydict({"number": list(range(len(part))), "item": [pickle.dumps(item) for item in part]})
+        query = table.into_batches(SPREAD).select(daft.col("number"), column(daft.col("item")).alias("outcome"))
+        done = query.to_pydict()
+        for _, outcome in sorted(zip(done["number"], done["outcome"], strict=True)):
+            result, error = _opened(outcome)
+            if error is not None:
+                raise error
+            yield result
+
+
+def _parts(items: Iterable[In], size: int) -> Iterator[list[In]]:
+    rest = iter(items)
+    while part := list(islice(rest, size)):
+        yield part
+
+
+def _there(packed: bytes, guard: Guard | None, item: bytes) -> bytes:
+    """What came of the packed ``item``, wherever Daft or Ray brought it."""
+    return _outcome(_working(packed, guard), item)
+
+
+@lru_cache(maxsize=1)
+def _working(packed: bytes, guard: Guard | None) -> Callable[[Any], Any]:
+    """What does the work in this process, unpacked once."""
+    return _unpacked(packed) if guard is None else _Children(packed, guard)
 
 
 def _in_order(submit: Callable[[In], "Future[Out]"], items: Iterable[In], *, ahead: int) -> Iterator[Out]:
@@ -164,11 +237,16 @@ def _in_order(submit: Callable[[In], "Future[Out]"], items: Iterable[In], *, ahe
 
 
 def _packed(work: Callable[[In], Out]) -> bytes:
-    """``work`` for another process, with where it is to be done: its folder and the environment of this moment."""
+    """``work`` for another process, with where it is to be done: the folder and our part of the environment."""
     try:
-        return cloudpickle.dumps((work, Path.cwd(), dict(os.environ)))  # type: ignore[no-any-return]
+        return cloudpickle.dumps((work, Path.cwd(), _environment()))  # type: ignore[no-any-return]
     except (TypeError, pickle.PicklingError) as error:
         raise ConfigError(f"DARKROOM_ENGINE: {work} cannot be given to another process ({error}); unset it") from None
+
+
+def _environment() -> dict[str, str]:
+    """What this module reads; all else, credentials too, stays here."""
+    return {name: value for name, value in sorted(os.environ.items()) if name.startswith("DARKROOM_")}
 
 
 def _unpacked(packed: bytes) -> Callable[[Any], Any]:

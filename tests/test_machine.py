@@ -1,8 +1,10 @@
 import ctypes
 import errno
+import json
 import os
 import signal
 import sqlite3
+import subprocess
 import sys
 import threading
 import time
@@ -17,6 +19,7 @@ from stages.machine import Died, Guard
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # worker processes cannot import a file of tests
 
+ROOT = Path(__file__).parent.parent
 GUARD = Guard(seconds=60, gigabytes=1)
 
 
@@ -245,6 +248,79 @@ def test_no_process_is_left_behind(monkeypatch):
 
 def test_a_large_item_and_a_large_result_pass_through_the_pipe():
     assert list(machine.each(bytes.upper, [b"a" * 5_000_000], label="large", guard=GUARD)) == [b"A" * 5_000_000]
+
+
+@pytest.mark.parametrize(("engine", "package"), [("daft", "daft"), ("ray", "daft"), ("ray", "ray")])
+def test_an_engine_that_is_not_installed_is_an_error_that_names_the_extra(monkeypatch, engine, package):
+    monkeypatch.setenv("DARKROOM_ENGINE", engine)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ConfigError, match=rf"DARKROOM_ENGINE: {package} is not installed; pip install 'darkroom\[clu"):
+        list(machine.each(str, [1], label="none"))
+
+
+def test_only_our_part_of_the_environment_goes_to_another_process(monkeypatch):
+    monkeypatch.setenv("DARKROOM_CACHE", "the cache")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not for others")
+    packed = machine._packed(str)
+    assert b"the cache" in packed
+    assert b"not for others" not in packed
+
+
+PROGRAM = """
+import hashlib, json, os, signal, sys
+from stages import machine
+from stages.machine import Guard
+
+def where():
+    if "ray" not in sys.modules or not sys.modules["ray"].is_initialized():
+        return ""
+    return sys.modules["ray"].get_runtime_context().get_node_id()
+
+def work(item):
+    return hashlib.sha256(bytes([item % 256]) * 10_000).hexdigest(), os.getcwd(), os.environ["DARKROOM_CACHE"], where()
+
+def dies(item):
+    if item == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+def main():
+    done = list(machine.each(work, range(300), label="work"))
+    guarded = list(machine.each(dies, range(6), label="guarded", guard=Guard(seconds=20, gigabytes=1)))
+    try:
+        list(machine.each(lambda item: 1 // (item - 5), range(300), label="errors"))
+    except ZeroDivisionError as error:
+        raised = repr(error)
+    facts = [rest for *rest, _ in done], [repr(each) for each in guarded], raised
+    print(json.dumps([facts, sorted({node for *_, node in done})]))
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def came_of(engine, folder, **environment):
+    """What ``PROGRAM`` found with ``engine``, and on which nodes; in a process of its own: Daft runs on one thing."""
+    (folder / "program.py").write_text(PROGRAM)
+    settings = {"DARKROOM_ENGINE": engine, "DARKROOM_WORKERS": "2", "PYTHONPATH": str(ROOT)} | environment
+    command, settings = [sys.executable, "program.py"], os.environ | settings
+    answer = subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    return json.loads(answer.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("engine", ["processes", "daft"])
+def test_every_engine_gives_the_same_results_deaths_and_errors(tmp_path, engine):
+    expected, _ = came_of("threads", tmp_path)
+    assert expected[1] == ["0", "1", "2", "Died(reason='ended by SIGKILL')", "4", "5"]
+    assert came_of(engine, tmp_path)[0] == expected
+
+
+@pytest.mark.slow
+def test_two_machines_under_ray_share_the_work_and_give_the_same_results(tmp_path, cluster):
+    found, nodes = came_of("ray", tmp_path, RAY_ADDRESS=cluster)
+    assert found == came_of("threads", tmp_path)[0]
+    assert len(nodes) == 2
 
 
 def wrapped(inner, outer, *, cause):
