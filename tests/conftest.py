@@ -218,7 +218,9 @@ def tiny_upstream(tmp_path_factory, tiny_samples):
     places = shards.write(root / "crawled", bytes_of, digits=1)
     tables.write(root / "crawled", Item, [_item(id, places[id], id in plain) for id in bytes_of])
     tables.write(root / "crawled", Failure, [Failure(id="0", what="https://a.test/<b>", reason="HTTP 404")])
-    frames = [Frame(id=id, item=id, time_ms=0.0, store="crawl", place=places[id]) for id in bytes_of]
+    frames = [
+        Frame(id=id, item=id, pts=0, time_base="", time_ms=0.0, store="crawl", place=places[id]) for id in bytes_of
+    ]
     tables.write(root / "frames", Frame, frames)
     tables.write(root / "measured", Quality, [])
     reasons = dict.fromkeys(plain, "") | {id: why for id, (why, _) in refused.items()}
