@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from stages import tables
-from stages.config import load
 from stages.clean.stage import Config, run
+from stages.config import load
 from stages.crawl import site
 from stages.crawl import stage as crawl
 from stages.errors import TableError
