@@ -1,8 +1,10 @@
 """Latents and text embeddings, once, for every later training run."""
 
 import sys
+from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 from tqdm import tqdm
@@ -11,9 +13,6 @@ from stages import families, machine, shards, tables, tensors
 from stages.config import settings
 from stages.images import decode
 from stages.records import Report, Sample
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @settings
@@ -32,13 +31,23 @@ def run(config: Config, *, base: Path, prepared: Path, out: Path) -> Report:
     """
     machine.use_threads(config.threads)
     family = families.build(config.family, base)
-    samples = tables.read(prepared, Sample)
-    latents = dict[str, "Tensor"]()
-    for sample in tqdm(samples, desc="encode", disable=not sys.stderr.isatty(), leave=False):
-        latents[sample.id] = family.encode_pictures(decode(shards.read(prepared, sample.place))[None])[0]
-    texts = sorted({"", *(sample.text for sample in samples)})
-    prompts = {tensors.key(text): family.encode_prompts([text])[0] for text in texts}
+    samples = {sample.id: sample for sample in tables.read(prepared, Sample)}
+    texts = {tensors.key(text): text for text in ("", *(sample.text for sample in samples.values()))}
+
+    def latents(id: str) -> Any:
+        return family.encode_pictures(decode(shards.read(prepared, samples[id].place))[None])[0]
+
+    def embedding(key: str) -> Any:
+        return family.encode_prompts([texts[key]])[0]
+
     out.mkdir(parents=True, exist_ok=True)
-    tensors.write(out, "latents", latents, digits=config.shard_digits)
-    tensors.write(out, "prompts", prompts, digits=config.shard_digits)
-    return {"latents": len(latents), "prompts": len(prompts)}
+    _write(out, "latents", sorted(samples), latents, config)
+    _write(out, "prompts", sorted(texts), embedding, config)
+    return {"latents": len(samples), "prompts": len(texts)}
+
+
+def _write(out: Path, kind: str, names: Sequence[str], encoded: Callable[[str], Any], config: Config) -> None:
+    """Put what is ``encoded`` for each of ``names``, which are sorted, into files, one file's worth at a time."""
+    bar = tqdm(names, desc=f"encode {kind}", disable=not sys.stderr.isatty(), leave=False)
+    for _, members in groupby(bar, key=lambda name: name[: config.shard_digits]):
+        tensors.write(out, kind, {name: encoded(name) for name in members}, digits=config.shard_digits)
