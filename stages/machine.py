@@ -146,7 +146,7 @@ def _on_threads(work: Callable[[In], Out], items: Iterable[In], guard: Guard | N
 
 def _on_processes(work: Callable[[In], Out], items: Iterable[In], guard: Guard | None) -> Iterator[Out | Died]:
     """Each of as many threads minds a process of its own, so that a death is known at once and costs one item."""
-    with closing(_Children(_packed(work), guard)) as children, ThreadPoolExecutor(workers()) as pool:
+    with ThreadPoolExecutor(workers()) as pool, closing(_Children(_packed(work), guard)) as children:
         yield from _in_order(lambda item: pool.submit(children, item), items, ahead=AHEAD * workers())
 
 
@@ -276,6 +276,7 @@ class _Children:
     def __init__(self, packed: bytes, guard: Guard | None) -> None:
         self._packed, self._guard = packed, guard
         self._idle: queue.LifoQueue[_Child] = queue.LifoQueue()
+        self._busy: set[_Child] = set()
 
     def __call__(self, item: Any) -> Any:
         """What came of ``item`` in one of the processes.
@@ -284,10 +285,13 @@ class _Children:
             DarkroomError: when the process ended and there is no guard.
         """
         child = self._free()
+        self._busy.add(child)
         try:
             result, error = _opened(child.ask(pickle.dumps(item)))
         except (EOFError, OSError):  # the pipe has ended, and so has the process
             return self._died(child.end())
+        finally:
+            self._busy.discard(child)
         if self._guard is not None and _starved(error):
             child.end()  # it may be in pieces
             return self._died(None)
@@ -297,7 +301,9 @@ class _Children:
         return result
 
     def close(self) -> None:
-        """End the processes."""
+        """End the processes, also those that are at work: nobody waits for them any more."""
+        for child in tuple(self._busy):
+            child.kill()
         while not self._idle.empty():
             self._idle.get_nowait().end()
 
@@ -317,13 +323,13 @@ class _Children:
 class _Child:
     """One worker process, which works on one item after the other."""
 
-    _starting = threading.Lock()  # multiprocessing's list of its children knows no threads
+    _minding = threading.Lock()  # multiprocessing's list of its children knows no threads
 
     def __init__(self, packed: bytes, guard: Guard | None) -> None:
         # Not forked from this process: its threads' locks would stay closed for ever, and torch would come along.
         context = multiprocessing.get_context("forkserver")
         self._pipe, theirs = context.Pipe()
-        with self._starting:
+        with self._minding:
             context.set_forkserver_preload([__name__])
             self._process = context.Process(target=_serve, args=(theirs, guard), daemon=True)
             self._process.start()
@@ -339,10 +345,16 @@ class _Child:
         self._pipe.send_bytes(item)
         return self._pipe.recv_bytes()
 
+    def kill(self) -> None:
+        """End the process over whatever it does; who asked it hears of it."""
+        with self._minding:
+            if not self._pipe.closed:
+                self._process.kill()
+
     def end(self) -> int | None:
         """End the process; its exit code, or the negative number of the signal that ended it before."""
-        self._pipe.close()  # upon which it ends by itself
-        with self._starting:
+        with self._minding:
+            self._pipe.close()  # upon which it ends by itself
             self._process.join()
             code = self._process.exitcode
             self._process.close()

@@ -210,9 +210,12 @@ def test_an_item_that_dies_is_a_result_and_the_others_go_on(monkeypatch, engine)
 
 def test_memory_is_what_an_item_takes_and_not_what_the_worker_began_with():
     def work(_):
-        return len(bytearray(700_000_000))
+        return len(bytearray(150_000_000))
 
-    assert list(machine.each(work, range(3), label="eat", guard=GUARD)) == [700_000_000] * 3
+    began = list(machine.each(lambda _: machine._address_space(), [1], label="begin", guard=GUARD))
+    assert began[0] > 50_000_000
+    guard = Guard(seconds=60, gigabytes=0.2)
+    assert list(machine.each(work, range(3), label="eat", guard=guard)) == [150_000_000] * 3
 
 
 def test_a_library_that_calls_a_lack_of_memory_by_another_name_is_understood():
@@ -224,8 +227,8 @@ def test_a_library_that_calls_a_lack_of_memory_by_another_name_is_understood():
 
 def test_time_is_counted_for_each_item_anew(monkeypatch):
     monkeypatch.setenv("DARKROOM_WORKERS", "1")
-    slow = machine.each(lambda item: time.sleep(0.3), range(4), label="slow", guard=Guard(seconds=0.8, gigabytes=1))
-    assert list(slow) == [None] * 4
+    slow = machine.each(lambda item: time.sleep(0.3), range(5), label="slow", guard=Guard(seconds=1.2, gigabytes=1))
+    assert list(slow) == [None] * 5
 
 
 def test_workers_start_once_and_bring_no_torch(monkeypatch):
@@ -244,6 +247,16 @@ def test_no_process_is_left_behind(monkeypatch):
     for process in processes:
         with pytest.raises(ProcessLookupError):
             os.kill(process, 0)
+
+
+def test_who_stops_taking_results_waits_for_no_item_that_hangs(monkeypatch):
+    monkeypatch.setenv("DARKROOM_WORKERS", "2")
+    results = machine.each(misbehaving, ["good", "hangs in C", "hangs in Python", "good"], label="stop", guard=GUARD)
+    assert next(results) == "good"
+    time.sleep(0.3)
+    started = time.monotonic()
+    results.close()
+    assert time.monotonic() - started < 10
 
 
 def test_a_large_item_and_a_large_result_pass_through_the_pipe():
