@@ -213,8 +213,8 @@ def test_memory_is_what_an_item_takes_and_not_what_the_worker_began_with():
         return len(bytearray(150_000_000))
 
     began = list(machine.each(lambda _: machine._address_space(), [1], label="begin", guard=GUARD))
-    assert began[0] > 50_000_000
-    guard = Guard(seconds=60, gigabytes=0.2)
+    assert began[0] > 20_000_000
+    guard = Guard(seconds=60, gigabytes=0.16)
     assert list(machine.each(work, range(3), label="eat", guard=guard)) == [150_000_000] * 3
 
 
