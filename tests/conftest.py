@@ -34,6 +34,7 @@ def own_cache(tmp_path_factory, monkeypatch):
     """Give every test a cache folder of its own."""
     monkeypatch.setenv("DARKROOM_CACHE", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setenv("DARKROOM_DEVICE", "cpu")
+    monkeypatch.delenv("DARKROOM_ENGINE", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 

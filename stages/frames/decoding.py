@@ -103,6 +103,8 @@ def _decoded(container: InputContainer, track: VideoStream) -> Iterator[tuple[in
     for packet in _packets(container, track):
         try:
             decoded = packet.decode()
+        except MemoryError:
+            raise  # which FFmpeg's is, too: for the guard
         except FFmpegError:
             continue
         for frame in decoded:
@@ -116,5 +118,7 @@ def _decoded(container: InputContainer, track: VideoStream) -> Iterator[tuple[in
 def _packets(container: InputContainer, track: VideoStream) -> Iterator["Packet[VideoStream]"]:
     try:
         yield from container.demux(track)
+    except MemoryError:
+        raise
     except FFmpegError:
         return  # the file is cut off here

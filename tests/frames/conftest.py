@@ -8,6 +8,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from stages import specimens
 from stages.frames import cuts, decoding, stills
@@ -22,7 +23,7 @@ def encoded():
         with av.open(buffer, "w", format={"mkv": "matroska"}.get(suffix, suffix)) as container:
             track = container.add_stream(codec, rate=25)
             track.height, track.width = pictures[0].shape[:2]
-            track.pix_fmt = "bgr0" if codec == "ffv1" else "yuv420p"
+            track.pix_fmt = {"ffv1": "bgr0", "png": "rgb24"}.get(codec, "yuv420p")
             track.codec_context.time_base = track.time_base = Fraction(1, base)
             for picture, time_ms in zip(pictures, at, strict=True):
                 frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
@@ -75,6 +76,22 @@ def turned():
         return video[:at] + struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30) + video[at + 36 :]
 
     return rewrite
+
+
+@pytest.fixture
+def song():
+    """A song with its cover, which FFmpeg takes for a video track."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as container:
+        sound, cover = container.add_stream("aac", rate=44_100), container.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt, cover.disposition = 64, 48, "yuvj420p", Disposition.attached_pic
+        picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 99, dtype=np.uint8), format="rgb24")
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 1024), dtype=np.float32), format="fltp", layout="mono")
+        picture.pts, samples.pts, samples.rate = 0, 0, 44_100
+        for track, frame in ((cover, picture), (sound, samples)):
+            container.mux(track.encode(frame))
+            container.mux(track.encode())
+    return buffer.getvalue()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import io
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -101,15 +102,24 @@ def test_what_is_no_video_is_an_image_error(content):
         list(frames(content, LIMITS))
 
 
-def test_a_playlist_that_names_another_file_is_not_followed(film, tmp_path):
+def test_a_list_that_names_another_file_is_not_followed(film, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "secret.mkv").write_bytes(film(3))
-    playlists = [
-        f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{tmp_path}/secret.mkv\n#EXT-X-ENDLIST\n",
-        f"ffconcat version 1.0\nfile {tmp_path}/secret.mkv\n",
-    ]
-    for playlist in playlists:
-        with pytest.raises(ImageError, match="not a video that can be decoded"):
-            list(frames(playlist.encode(), LIMITS))
+    names = b"ffconcat version 1.0\nfile secret.mkv\n"
+    with av.open(io.BytesIO(names)) as followed:
+        assert len(list(followed.decode(video=0))) == 3  # what FFmpeg does by itself
+    with pytest.raises(ImageError, match="not a video that can be decoded"):
+        list(frames(names, LIMITS))
+
+
+def test_a_format_that_pages_do_not_show_is_an_image_error(film):
+    with pytest.raises(ImageError, match="not a video that can be decoded"):
+        list(frames(film(3, suffix="nut"), LIMITS))
+
+
+def test_a_songs_cover_is_no_video_track(song):
+    with pytest.raises(ImageError, match="has no video track"):
+        list(frames(song, LIMITS))
 
 
 def test_a_file_of_sound_has_no_video_track(sound):
@@ -139,6 +149,26 @@ def test_a_video_that_is_cut_off_gives_what_is_there(film):
     assert 5 < len(shown) < len(whole)
     for each, expected in zip(shown, whole, strict=False):
         np.testing.assert_array_equal(each.pixels(), expected.pixels())
+
+
+def test_a_damaged_frame_is_stepped_over(encoded):
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (48, 64, 3), dtype=np.uint8) for _ in range(5)]
+    video = encoded(pictures, range(0, 500, 100), "mov", "png")
+    middle = len(video) // 2
+    shown = list(frames(video[: middle - 2000] + bytes(4000) + video[middle + 2000 :], LIMITS))
+    assert [each.time_ms for each in shown] == [0.0, 100.0, 300.0, 400.0]
+    np.testing.assert_array_equal(shown[-1].pixels(), pictures[-1])
+
+
+def test_a_time_that_comes_twice_or_goes_back_and_a_frame_without_time_are_left_out():
+    decoded = [
+        SimpleNamespace(pts=pts, width=64, height=48, is_corrupt=corrupt)
+        for pts, corrupt in ((0, False), (0, False), (None, False), (3, False), (2, False), (4, True), (5, False))
+    ]
+    packets = [SimpleNamespace(decode=lambda frame=frame: [frame]) for frame in decoded]
+    container = SimpleNamespace(demux=lambda track: packets)
+    assert [pts for pts, _ in decoding._decoded(container, None)] == [0, 3, 5]
 
 
 def test_an_mp4_without_its_directory_is_an_image_error(film):
