@@ -152,8 +152,10 @@ def _on_processes(work: Callable[[In], Out], items: Iterable[In], guard: Guard |
 
 def _on_daft(work: Callable[[In], Out], items: Iterable[In], guard: Guard | None) -> Iterator[Out | Died]:
     """Daft as it runs on one machine, on threads of its own: for the query that runs unchanged on Ray."""
-    yield from _queried(_package("daft"), partial(_there, _packed(work), guard), items, cores=os.cpu_count() or 1)
-    _working.cache_clear()
+    try:
+        yield from _queried(_package("daft"), partial(_there, _packed(work), guard), items, cores=os.cpu_count() or 1)
+    finally:
+        _working.cache_clear()  # and its processes end
 
 
 def _on_ray(work: Callable[[In], Out], items: Iterable[In], guard: Guard | None) -> Iterator[Out | Died]:
@@ -163,7 +165,7 @@ def _on_ray(work: Callable[[In], Out], items: Iterable[In], guard: Guard | None)
     """
     daft, ray = _package("daft"), _package("ray")
     if not ray.is_initialized():
-        ours = os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+        ours = os.pathsep.join(filter(None, [str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH")]))
         same_code = {"env_vars": {"PYTHONPATH": ours}}  # and not another version that is installed there
         ray.init(log_to_driver=False, logging_level="ERROR", runtime_env=same_code)
     if daft.get_or_infer_runner_type() != "ray":
