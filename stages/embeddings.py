@@ -40,17 +40,13 @@ def key(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def write(folder: Path, embeddings: Embeddings, *, digits: int) -> None:
-    """Put ``embeddings`` into safetensors shards of ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors.write(folder, "latents", embeddings.latents, digits=digits)
-    for kind, conditions in (("prompts", embeddings.prompts), ("pictures", embeddings.pictures)):
-        flat = {f"{of}.{name}": value for of, values in conditions.items() for name, value in values.items()}
-        tensors.write(folder, kind, flat, digits=digits)
+def named(of: str, conditions: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
+    """``conditions`` under the names that they have on disk: ``of``, a text's key or a sample's id, and their own."""
+    return {f"{of}.{name}": value for name, value in conditions.items()}
 
 
 def read(folder: Path) -> Embeddings:
-    """What ``write`` put into ``folder``.
+    """What ``encode`` put into ``folder``.
 
     Raises:
         TableError: when there is nothing.

@@ -74,7 +74,9 @@ class Frame:
 
     id: str
     item: str  # id of the ``Item``
-    time_ms: float  # of presentation, from the start of the video; 0 for a picture
+    pts: int  # presentation time stamp in the video, exact, in units of ``time_base``; 0 for a picture
+    time_base: str  # seconds, as a fraction: "1/12800"; empty for a picture
+    time_ms: float  # of presentation, from the first frame of the video; 0 for a picture
     store: Literal["crawl", "frames"]  # whose shards hold the bytes
     place: Place
 

@@ -1,11 +1,12 @@
 """Tables as files: one JSON object a line, sorted by id, the same bytes for the same rows on every machine."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import IO, Any, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -35,22 +36,26 @@ def read(folder: Path, row: type[Row]) -> list[Row]:
     Raises:
         TableError: with file and line, when the table is missing or a line is not a ``row``.
     """
+    return list(rows(folder, row))
+
+
+def rows(folder: Path, row: type[Row]) -> Iterator[Row]:
+    """As ``read``, one row at a time, for who needs them once."""
     file, adapter = path(folder, row), _adapter(row)
-    rows: list[Row] = []
     if not file.is_file():
         raise TableError(f"{file}: there is no such table; `dvc repro` makes it")
-    for number, line in enumerate(file.read_bytes().splitlines(), start=1):
-        try:
-            rows.append(adapter.validate_json(line, strict=True))
-        except ValidationError as error:
-            fault = error.errors()[0]
-            raise TableError(f"{file}:{number}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
-    return rows
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                yield adapter.validate_json(line, strict=True)
+            except ValidationError as error:
+                fault = error.errors()[0]
+                raise TableError(f"{file}:{number}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
 
 
 def by_id(folder: Path, row: type[Row]) -> dict[str, Row]:
     """The rows of the table ``row`` in ``folder``, by their ids."""
-    return {each.id: each for each in read(folder, row)}
+    return {each.id: each for each in rows(folder, row)}
 
 
 def write(folder: Path, row: type[Row], rows: Iterable[Row]) -> None:
@@ -64,15 +69,24 @@ def write(folder: Path, row: type[Row], rows: Iterable[Row]) -> None:
     for one, next_one in pairwise(ordered):
         if one.id == next_one.id:
             raise TableError(f"{path(folder, row)}: two rows have the id {one.id}; ids must differ")
-    replace(path(folder, row), b"".join(_adapter(row).dump_json(each) + b"\n" for each in ordered))
+    with replacing(path(folder, row)) as stream:
+        stream.writelines(_adapter(row).dump_json(each) + b"\n" for each in ordered)
 
 
 def replace(file: Path, content: bytes) -> None:
     """Write ``content`` under a temporary name and rename it, so that ``file`` is never half written."""
+    with replacing(file) as stream:
+        stream.write(content)
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[IO[bytes]]:
+    """What is written to the stream becomes ``file`` when the block ends well, and else leaves no trace."""
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(content)
+        with temporary.open("wb") as stream:
+            yield stream
         temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)

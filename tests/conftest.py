@@ -7,6 +7,8 @@ later stage leaves of them.
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -32,6 +34,7 @@ def own_cache(tmp_path_factory, monkeypatch):
     """Give every test a cache folder of its own."""
     monkeypatch.setenv("DARKROOM_CACHE", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setenv("DARKROOM_DEVICE", "cpu")
+    monkeypatch.delenv("DARKROOM_ENGINE", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
@@ -42,6 +45,33 @@ def session_cache(tmp_path_factory):
         patch.setenv("DARKROOM_CACHE", str(tmp_path_factory.mktemp("session-cache")))
         patch.setenv("DARKROOM_DEVICE", "cpu")
         yield
+
+
+CLUSTER = """
+import sys
+from ray.cluster_utils import Cluster
+
+node = {"num_cpus": 1, "object_store_memory": 80_000_000}
+cluster = Cluster(initialize_head=True, head_node_args=node)
+cluster.add_node(**node)
+print(cluster.address, flush=True)
+sys.stdin.read()
+cluster.shutdown()
+"""
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory):
+    """The address of a Ray cluster of two nodes, each of one core, on this machine."""
+    environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
+    command = [sys.executable, "-c", CLUSTER]
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        address = process.stdout.readline().strip()
+        assert address, process.communicate()[1]
+        yield address
+        process.communicate()
 
 
 @pytest.fixture(scope="session")
@@ -215,7 +245,9 @@ def tiny_upstream(tmp_path_factory, tiny_samples):
     places = shards.write(root / "crawled", bytes_of, digits=1)
     tables.write(root / "crawled", Item, [_item(id, places[id], id in plain) for id in bytes_of])
     tables.write(root / "crawled", Failure, [Failure(id="0", what="https://a.test/<b>", reason="HTTP 404")])
-    frames = [Frame(id=id, item=id, time_ms=0.0, store="crawl", place=places[id]) for id in bytes_of]
+    frames = [
+        Frame(id=id, item=id, pts=0, time_base="", time_ms=0.0, store="crawl", place=places[id]) for id in bytes_of
+    ]
     tables.write(root / "frames", Frame, frames)
     tables.write(root / "measured", Quality, [])
     reasons = dict.fromkeys(plain, "") | {id: why for id, (why, _) in refused.items()}

@@ -24,7 +24,10 @@ def known():
 
 
 def test_what_is_written_comes_back(tmp_path, known):
-    embeddings.write(tmp_path, known, digits=1)
+    tensors.write(tmp_path, "latents", known.latents, digits=1)
+    for kind, given in (("prompts", known.prompts), ("pictures", known.pictures)):
+        for of, conditions in given.items():
+            tensors.write(tmp_path, kind, embeddings.named(of, conditions), digits=3)
     found = embeddings.read(tmp_path)
     assert {id: each.tolist() for id, each in found.latents.items()} == {
         id: each.tolist() for id, each in known.latents.items()

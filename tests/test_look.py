@@ -35,7 +35,7 @@ def sample(id, place):
 
 
 def still(id, place, store="frames"):
-    return Frame(id=id, item=id, time_ms=0.0, store=store, place=place)
+    return Frame(id=id, item=id, pts=0, time_base="", time_ms=0.0, store=store, place=place)
 
 
 def redaction(id, place):

@@ -165,7 +165,11 @@ def test_the_command_line_says_what_is_wrong_and_shows_no_traceback(tmp_path):
     assert done.returncode == 1
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
-    assert [line.split(":")[0].strip() for line in done.stderr.splitlines()[1:]] == ["every_s", "max_stills", "every"]
+    assert [line.split(":")[0].strip() for line in done.stderr.splitlines()[1:]] == [
+        "stills.every_s",
+        "stills.max_stills",
+        "stills.every",
+    ]
 
 
 def test_the_command_line_knows_its_stages_without_importing_any(tmp_path):

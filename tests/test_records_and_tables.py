@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import random
+import tracemalloc
 from pathlib import Path
 from typing import get_type_hints
 
@@ -129,6 +130,16 @@ def test_floats_come_back_to_the_last_bit(tmp_path):
 def test_an_empty_table_is_a_table(tmp_path):
     tables.write(tmp_path / "new", Verdict, [])
     assert tables.read(tmp_path / "new", Verdict) == []
+
+
+def test_rows_can_be_had_one_at_a_time(tmp_path):
+    tables.write(tmp_path, Verdict, [verdict(f"{number:06}") for number in range(60_000)])
+    tracemalloc.start()
+    count = sum(row.keep for row in tables.rows(tmp_path, Verdict))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count == 60_000
+    assert peak < 3_000_000  # a list of them takes 7 MB
 
 
 def test_rows_can_be_had_by_their_ids(tmp_path):

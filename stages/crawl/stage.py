@@ -3,6 +3,7 @@
 import hashlib
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,30 +37,28 @@ def run(config: Config, *, own: Path, out: Path) -> Report:
         SourceError: when nothing was brought, or more failed than ``max_failures``.
     """
     visit = Visit(manners=config.manners, own=own, fresh_hours=config.fresh_hours)
-    brought = list(
-        tqdm(_collect(config, visit), desc="crawl", unit=" files", disable=not sys.stderr.isatty(), leave=False)
-    )
-    found = [each for each in brought if isinstance(each, Found)]
-    missed = [each for each in brought if isinstance(each, Missed)]
-    failed = sum(not each.forbidden for each in missed)
-    worst = next((f"; first {each.url}: {each.reason}" for each in missed if not each.forbidden), "")
-    if not found:
-        raise SourceError(f"crawl: {', '.join(config.sources)} brought no picture; see crawl.sources in conf/{worst}")
-    if failed > config.max_failures * len(brought):
-        raise SourceError(f"crawl: {failed} of {len(brought)} addresses failed, more than max_failures allows{worst}")
-    bodies = {hashlib.sha256(each.body).hexdigest(): each.body for each in found}
-    places = shards.write(out, bodies, digits=config.shard_digits)
-    tables.write(out, Item, items(found, places))
+    found: dict[str, list[Found]] = {}  # by digest, each without its body: memory holds one picture at a time
+    missed: list[Missed] = []
+    with shards.Writer(out, digits=config.shard_digits) as writer:
+        for each in tqdm(
+            _collect(config, visit), desc="crawl", unit=" files", disable=not sys.stderr.isatty(), leave=False
+        ):
+            if isinstance(each, Missed):
+                missed.append(each)
+                continue
+            digest = hashlib.sha256(each.body).hexdigest()
+            if digest not in found:
+                writer.add(digest, each.body)
+            found.setdefault(digest, []).append(replace(each, body=b""))
+        _check(config, found, missed)
+    tables.write(out, Item, items(found, writer.places))
     tables.write(out, Failure, {each.url: _failure(each) for each in missed}.values())
-    return _report(found, missed, bodies)
+    return _report(found, missed, writer.places)
 
 
-def items(found: Iterable[Found], places: Mapping[str, Place]) -> list[Item]:
+def items(found: Mapping[str, list[Found]], places: Mapping[str, Place]) -> list[Item]:
     """One ``Item`` for each digest of bytes. What was said of the same bytes in several places is said of all."""
-    together: dict[str, list[Found]] = {}
-    for each in found:
-        together.setdefault(hashlib.sha256(each.body).hexdigest(), []).append(each)
-    return [_item(digest, same, places[digest]) for digest, same in together.items()]
+    return [_item(digest, same, places[digest]) for digest, same in found.items()]
 
 
 def _item(digest: str, same: list[Found], place: Place) -> Item:
@@ -97,11 +96,22 @@ def _failure(missed: Missed) -> Failure:
     return Failure(id=hashlib.sha256(missed.url.encode()).hexdigest(), what=missed.url, reason=missed.reason)
 
 
-def _report(found: list[Found], missed: list[Missed], bodies: Mapping[str, bytes]) -> Report:
+def _check(config: Config, found: Mapping[str, list[Found]], missed: list[Missed]) -> None:
+    """Raise SourceError when nothing was brought, or more failed than may."""
+    failed = sum(not each.forbidden for each in missed)
+    tried = sum(map(len, found.values())) + len(missed)
+    worst = next((f"; first {each.url}: {each.reason}" for each in missed if not each.forbidden), "")
+    if not found:
+        raise SourceError(f"crawl: {', '.join(config.sources)} brought no picture; see crawl.sources in conf/{worst}")
+    if failed > config.max_failures * tried:
+        raise SourceError(f"crawl: {failed} of {tried} addresses failed, more than max_failures allows{worst}")
+
+
+def _report(found: Mapping[str, list[Found]], missed: list[Missed], places: Mapping[str, Place]) -> Report:
     return {
-        "items": len(bodies),
-        "videos": len({each.url for each in found if each.kind == "video"}),
-        "bytes": sum(map(len, bodies.values())),
+        "items": len(found),
+        "videos": len({each.url for same in found.values() for each in same if each.kind == "video"}),
+        "bytes": sum(place.size for place in places.values()),
         "forbidden": sum(each.forbidden for each in missed),
         "failed": sum(not each.forbidden for each in missed),
     }

@@ -1,7 +1,10 @@
 """Videos to stills; pictures pass through, their bytes left where they are."""
 
 import hashlib
+import shutil
+import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,56 +13,81 @@ from pydantic import Field
 from stages import machine, shards, tables
 from stages.config import settings
 from stages.errors import ImageError
-from stages.frames.stills import stills
+from stages.frames import stills
 from stages.images import encode_png
+from stages.machine import Guard
 from stages.records import Failure, Frame, Item, Report
 
 
 @settings
 class Config:
-    """How many stills a video gives."""
+    """What becomes of a video."""
 
-    every_s: Annotated[float, Field(gt=0)]  # seconds between two stills
-    max_stills: Annotated[int, Field(gt=0)]  # of one video
+    stills: stills.Config
+    seconds: Annotated[float, Field(gt=0)]  # that one video may take
+    gigabytes: Annotated[float, Field(gt=0)]  # of memory that one video may take
     shard_digits: Annotated[int, Field(ge=1, le=4)]
 
 
 def run(config: Config, *, crawled: Path, out: Path) -> Report:
-    """Write one ``Frame`` for each picture and still of ``crawled``, and the stills' pixels."""
+    """Write one ``Frame`` for each picture and still of ``crawled``, and the stills' pixels.
+
+    A video that is none, never ends or takes its process down is a ``Failure``.
+    """
     items = tables.read(crawled, Item)
     pictures = [_picture(item) for item in items if item.kind == "image"]
     videos = [item for item in items if item.kind == "video"]
-    results = list(machine.each(lambda item: _stills(item, crawled, config), videos, label="frames"))
-    failures = [each for each in results if isinstance(each, Failure)]
-    found = {key: value for each in results if isinstance(each, dict) for key, value in each.items()}
-    places = shards.write(out, {id: png for id, (_, _, png) in found.items()}, digits=config.shard_digits)
-    frames = [
-        Frame(id=id, item=item, time_ms=time_ms, store="frames", place=places[id])
-        for id, (item, time_ms, _) in found.items()
-    ]
-    tables.write(out, Frame, pictures + frames)
+    found: list[Frame] = []
+    failures: list[Failure] = []
+    with shards.Writer(out, digits=config.shard_digits) as writer:
+        for result, content in _stills(videos, config, crawled=crawled, out=out):
+            if isinstance(result, Failure):
+                failures.append(result)
+            else:
+                found.append(result)
+                writer.add(result.id, content)
+    tables.write(out, Frame, [*pictures, *(replace(frame, place=writer.places[frame.id]) for frame in found)])
     tables.write(out, Failure, failures)
-    return {"pictures": len(pictures), "videos": len(videos), "stills": len(frames), "failed": len(failures)}
+    return {"pictures": len(pictures), "videos": len(videos), "stills": len(found), "failed": len(failures)}
 
 
-def still_id(video: str, time_ms: float) -> str:
-    """The id of a still: of its video and its time, so that another PNG encoder changes no id."""
-    return hashlib.sha256(f"{video} {time_ms:.3f} ms".encode()).hexdigest()
+def still_id(video: str, pts: int, time_base: str) -> str:
+    """The id of a still: of its video and its exact time, so that another PNG encoder changes no id."""
+    return hashlib.sha256(f"{video} {pts} {time_base}".encode()).hexdigest()
 
 
 def _picture(item: Item) -> Frame:
-    return Frame(id=item.id, item=item.id, time_ms=0.0, store="crawl", place=item.place)
+    return Frame(id=item.id, item=item.id, pts=0, time_base="", time_ms=0.0, store="crawl", place=item.place)
 
 
-def _stills(item: Item, crawled: Path, config: Config) -> dict[str, tuple[str, float, bytes]] | Failure:
-    """Item, time and PNG of each still, by its id."""
+def _stills(videos: list[Item], config: Config, *, crawled: Path, out: Path) -> Iterator[tuple[Frame | Failure, bytes]]:
+    """Each still of ``videos`` and its PNG, or why there is none. The stills of a video come by a folder of its own."""
+    guard = Guard(seconds=config.seconds, gigabytes=config.gigabytes)
+    with tempfile.TemporaryDirectory(dir=out, prefix=".stills-") as between:
+
+        def work(item: Item) -> list[Frame] | Failure:
+            return _of_one(item, shards.read(crawled, item.place), config, Path(between) / item.id)
+
+        for item, result in zip(videos, machine.each(work, videos, label="frames", guard=guard), strict=True):
+            if isinstance(result, list):
+                yield from ((frame, shards.read(Path(between) / item.id, frame.place)) for frame in result)
+            else:
+                yield Failure(id=item.id, what=item.url, reason=result.reason), b""
+            shutil.rmtree(Path(between) / item.id, ignore_errors=True)
+
+
+def _of_one(item: Item, video: bytes, config: Config, out: Path) -> list[Frame] | Failure:
+    """The stills of ``video``, their pixels in shards of ``out``."""
+    times: dict[str, tuple[int, str, float]] = {}
     try:
-        return dict(_encoded(item, crawled, config))
+        with shards.Writer(out, digits=1) as writer:
+            for shown in stills.stills(video, config.stills):
+                id = still_id(item.id, shown.pts, shown.time_base)
+                times[id] = (shown.pts, shown.time_base, shown.time_ms)  # and not the frame, which is large
+                writer.add(id, encode_png(shown.pixels()))
     except ImageError as error:
         return Failure(id=item.id, what=item.url, reason=str(error))
-
-
-def _encoded(item: Item, crawled: Path, config: Config) -> Iterator[tuple[str, tuple[str, float, bytes]]]:
-    video = shards.read(crawled, item.place)
-    for time_ms, pixels in stills(video, every_s=config.every_s, most=config.max_stills):
-        yield still_id(item.id, time_ms), (item.id, time_ms, encode_png(pixels))
+    return [
+        Frame(id=id, item=item.id, pts=pts, time_base=base, time_ms=ms, store="frames", place=writer.places[id])
+        for id, (pts, base, ms) in times.items()
+    ]

@@ -1,44 +1,55 @@
-"""Stills out of a video, with the exact time of each."""
+"""Which frames of a video become stills: the first of each scene, and some steadily after it."""
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Annotated
 
-import cv2
-import numpy as np
+from pydantic import Field
 
-from stages.errors import ImageError
+from stages.config import settings
+from stages.frames import cuts
+from stages.frames.decoding import Limits, Shown, frames
 from stages.images import Pixels
 
 
-def stills(video: bytes, *, every_s: float, most: int) -> Iterator[tuple[float, Pixels]]:
-    """The first frame of ``video`` and the next one after each ``every_s`` seconds, at most ``most`` of them.
+@settings
+class Config:
+    """How many stills a video gives."""
 
-    Gives the time of presentation in milliseconds and uint8[H, W, 3], RGB. The video is decoded from start to end and
-    never sought: in a file of variable frame rate OpenCV's seeking finds the wrong frame.
+    every_s: Annotated[float, Field(gt=0)]  # seconds between two stills of one scene
+    min_change: Annotated[float, Field(ge=0, le=255)]  # to the still before, see ``cuts.change``; 0 keeps equal ones
+    max_stills: Annotated[int, Field(gt=0)]  # of one video, from its start
+    cuts: cuts.Config
+    limits: Limits
+
+
+def stills(video: bytes, config: Config) -> Iterator[Shown]:
+    """The first frame of each scene of ``video`` and the next one after each ``every_s`` seconds of it.
+
+    What hardly differs from the still before is left out. A perceptual hash would not tell one plain picture from
+    another; the change between two frames does, and ``clean`` looks for near-duplicates among all pictures anyway.
 
     Raises:
-        ImageError: when no frame can be decoded.
+        ImageError: when no frame can be decoded, and why.
     """
-    with tempfile.NamedTemporaryFile(suffix=".video") as file:
-        Path(file.name).write_bytes(video)
-        capture = cv2.VideoCapture(file.name)
-        try:
-            yield from _sampled(capture, every_s * 1000, most)
-        finally:
-            capture.release()
-
-
-def _sampled(capture: cv2.VideoCapture, every_ms: float, most: int) -> Iterator[tuple[float, Pixels]]:
-    due, count = 0.0, 0
-    while count < most and capture.grab():
-        time_ms = float(capture.get(cv2.CAP_PROP_POS_MSEC))
-        if time_ms + 1e-6 < due:
+    before: Pixels | None = None
+    count = 0
+    for shown, small in _due(video, config):
+        if before is not None and cuts.change(before, small) < config.min_change:
             continue
-        done, frame = capture.retrieve()
-        if not done:
-            break
-        yield round(time_ms, 3), cv2.cvtColor(frame, cv2.COLOR_BGR2RGB).astype(np.uint8)
-        due, count = ((time_ms + 1e-6) // every_ms + 1) * every_ms, count + 1
-    if not count:
-        raise ImageError("not a video that can be decoded")
+        yield shown
+        before, count = small, count + 1
+        if count == config.max_stills:
+            return
+
+
+def _due(video: bytes, config: Config) -> Iterator[tuple[Shown, Pixels]]:
+    """The frames whose time has come: at each cut the clock starts anew."""
+    begin, due = 0.0, 0.0  # of the scene, and the next time within it, in milliseconds
+    every_ms, shortest_ms = config.every_s * 1000, config.cuts.min_scene_s * 1000
+    for shown, small, cut in cuts.first_of_scenes(frames(video, config.limits), Shown.small, config.cuts):
+        time_ms = shown.time_ms
+        if cut and time_ms - begin >= shortest_ms:
+            begin, due = time_ms, time_ms
+        if time_ms + 1e-6 >= due:
+            yield shown, small
+            due = begin + ((time_ms - begin + 1e-6) // every_ms + 1) * every_ms

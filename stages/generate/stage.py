@@ -42,17 +42,18 @@ def run(config: Config, *, base: Path, prepared: Path, trained: Path, out: Path)
     family = families.build(config.family, base)
     counts: dict[Role, int] = {"subject": config.subject_pictures, "prior": config.prior_pictures}
     plan = wanted(tables.read(prepared, Sample), counts, most=config.max_prompts, seed=config.seed)
-    pictures = dict[str, bytes]()
-    with tqdm(total=2 * len(plan), desc="generate", disable=not sys.stderr.isatty(), leave=False) as bar:
+    with (
+        shards.Writer(out, digits=config.shard_digits) as writer,
+        tqdm(total=2 * len(plan), desc="generate", disable=not sys.stderr.isatty(), leave=False) as bar,
+    ):
         for arm in ARMS:
             if arm == "adapter":
                 family.load_adapter(trained / "adapter.safetensors")
             for id, png in _drawn(family, plan, arm, config):
-                pictures[id] = png
+                writer.add(id, png)
                 bar.update()
-    places = shards.write(out, pictures, digits=config.shard_digits)
     rows = [
-        Generation(id=id, arm=arm, prompt=each.prompt, role=each.role, seed=each.seed, place=places[id])
+        Generation(id=id, arm=arm, prompt=each.prompt, role=each.role, seed=each.seed, place=writer.places[id])
         for arm in ARMS
         for each in plan
         for id in [each.id(arm)]

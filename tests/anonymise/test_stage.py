@@ -39,7 +39,7 @@ def anonymised(tmp_path):
         found = {"face": measured, "wall": ()}
         rows = {
             "crawl": (Item, [Item(id=id, url=f"file:{name}", place=places[id], **said) for name, id in ids.items()]),
-            "frames": (Frame, [Frame(id=id, item=id, time_ms=0.0, store=store, place=places[id]) for id in ids.values()]),
+            "frames": (Frame, [Frame(id=id, item=id, pts=0, time_base="", time_ms=0.0, store=store, place=places[id]) for id in ids.values()]),
             "measure": (Quality, [Quality(id=id, faces=found[name], **facts) for name, id in ids.items()]),
             "clean": (Verdict, [Verdict(id=id, keep=kept, reason="" if kept else "small", twin="") for id in ids.values()]),
         }  # fmt: skip

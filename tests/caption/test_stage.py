@@ -25,7 +25,9 @@ def captioned(tmp_path):
         said |= {"licence_evidence": (), "signals": (), "credit": "", "consent": "", "place": PLACE}
         rows = [Item(id=id, alt=alt, title=title, **said) for id, (alt, title, _) in items.items()]
         tables.write(tmp_path / "crawl", Item, rows)
-        frames = [Frame(id=f"{id}-f", item=id, time_ms=0.0, store="crawl", place=PLACE) for id in items]
+        frames = [
+            Frame(id=f"{id}-f", item=id, pts=0, time_base="", time_ms=0.0, store="crawl", place=PLACE) for id in items
+        ]
         tables.write(tmp_path / "frames", Frame, frames)
         verdicts = [Verdict(id=f"{id}-f", keep=kept, reason="", twin="") for id, (_, _, kept) in items.items()]
         tables.write(tmp_path / "clean", Verdict, verdicts)

@@ -2,11 +2,13 @@
 
 import dataclasses
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from stages import tables
 from stages.clean.stage import Config, run
+from stages.config import load
 from stages.crawl import site
 from stages.crawl import stage as crawl
 from stages.errors import TableError
@@ -43,7 +45,8 @@ def measured(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DARKROOM_CACHE", str(root / "cache"))
         crawl.run(fetch, own=root, out=root / "crawl")
-    frames.run(frames.Config(every_s=1.0, max_stills=60, shard_digits=1), crawled=root / "crawl", out=root / "frames")
+    defaults = load(Path(__file__).parents[2] / "params.yaml", "frames", frames.Config)
+    frames.run(defaults, crawled=root / "crawl", out=root / "frames")
     config = measure.Config(side=512, detector=detector)
     measure.run(config, crawled=root / "crawl", frames=root / "frames", out=root / "measure")
     return root

@@ -28,7 +28,15 @@ NOAI = (Signal(layer="html", kind="meta robots", raw="noai", verdict="deny", cat
 
 
 def frame(id, size=1000, item=None):
-    return Frame(id=id, item=item or id, time_ms=0.0, store="crawl", place=Place(shard="s", offset=0, size=size))
+    return Frame(
+        id=id,
+        item=item or id,
+        pts=0,
+        time_base="",
+        time_ms=0.0,
+        store="crawl",
+        place=Place(shard="s", offset=0, size=size),
+    )
 
 
 def item(id, **others):

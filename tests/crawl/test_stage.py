@@ -1,6 +1,7 @@
 """The whole stage on the sample sites and on folders: rows, bytes, rights, and when it gives up."""
 
 import hashlib
+import tracemalloc
 
 import pytest
 
@@ -75,7 +76,8 @@ def said(*statements, scope="picture"):
 
 
 def only(*brought):
-    (item,) = items(brought, {hashlib.sha256(b"picture").hexdigest(): PLACE})
+    digest = hashlib.sha256(b"picture").hexdigest()
+    (item,) = items({digest: list(brought)}, {digest: PLACE})
     return item
 
 
@@ -163,6 +165,29 @@ def test_several_sources_are_brought_together(config, own, tmp_path):
     assert report["items"] == 2
     rows = {row.url for row in tables.read(tmp_path / "out", Item)}
     assert rows == {"file:a.jpg", "file:more/b.jpg"}  # the first source's name stands for equal bytes
+
+
+def test_a_crawl_that_fails_leaves_what_the_one_before_brought(config, own, manners, tmp_path):
+    run(config(**FOLDER), own=own(a=b"1"), out=tmp_path / "out")
+    before = files(tmp_path / "out")
+    with pytest.raises(SourceError):
+        run(config(**FOLDER, manners=manners(max_bytes=1)), own=own(b=b"2", c=b"too large"), out=tmp_path / "out")
+    assert files(tmp_path / "out") == before
+
+
+def test_memory_does_not_grow_with_the_pictures(config, tmp_path):
+    def peak(count):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        for number in range(count):
+            (folder / f"{number}.jpg").write_bytes(bytes([number]) * 1_000_000)
+        tracemalloc.start()
+        run(config(**FOLDER), own=folder, out=tmp_path / "out")
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    assert peak(30) < peak(3) + 2_000_000
 
 
 def test_nothing_brought_is_an_error_with_the_sources_names(config, own, tmp_path):

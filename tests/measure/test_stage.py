@@ -26,7 +26,7 @@ def measured(tmp_path):
         stores = {"crawl": tmp_path / "crawl", "frames": tmp_path / "frames"}
         bodies = {hashlib.sha256(content).hexdigest(): content for content in files.values()}
         places = shards.write(stores[store], bodies, digits=1)
-        frames = [Frame(id=id, item=id, time_ms=0.0, store=store, place=places[id]) for id in ids]
+        frames = [Frame(id=id, item=id, pts=0, time_base="", time_ms=0.0, store=store, place=places[id]) for id in ids]
         tables.write(stores["frames"], Frame, frames)
         config = Config(side=512, detector=detector)
         report = run(config, crawled=stores["crawl"], frames=stores["frames"], out=tmp_path / "out")

@@ -53,7 +53,15 @@ def prepared(tmp_path):
         }
         tables.write(root / "crawl", Item, items.values())
         frames = [
-            Frame(id=each["id"], item=each["video"] or each["id"], time_ms=0.0, store="crawl", place=places[each["id"]])
+            Frame(
+                id=each["id"],
+                item=each["video"] or each["id"],
+                pts=0,
+                time_base="",
+                time_ms=0.0,
+                store="crawl",
+                place=places[each["id"]],
+            )
             for each in pictures
         ]
         tables.write(root / "frames", Frame, frames)
