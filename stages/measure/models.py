@@ -55,9 +55,9 @@ class Models:
         """Whether one of the models has yet to see the frame ``id``."""
         return any(_recalled(self._file(part.identity, id)) is None for part in (self.embed, self.judge) if part)
 
-    def opinions(self, id: str, view: Pixels | None) -> dict[str, float]:
+    def opinions(self, id: str, view: Pixels | None) -> dict[str, Any]:
         """What the models say of the frame ``id``, as part of a ``Quality``; ``view`` only where they ``lack`` it."""
-        said = {}
+        said: dict[str, Any] = {}
         if self.embed:
             self.vectors[id] = self._kept(self.embed.identity, id, self.embed, view)
             if self.taste:
@@ -74,9 +74,7 @@ class Models:
 
         tensors.write(out, "embedding", {id: torch.from_numpy(each) for id, each in self.vectors.items()}, digits=1)
 
-    def _kept(
-        self, part: str, id: str, ask: Callable[[Pixels], Any], view: Pixels | None
-    ) -> NDArray[np.float32]:
+    def _kept(self, part: str, id: str, ask: Callable[[Pixels], Any], view: Pixels | None) -> NDArray[np.float32]:
         file = self._file(part, id)
         known = _recalled(file)
         if known is None:
