@@ -3,6 +3,7 @@
 import io
 import struct
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,19 @@ Image.init()  # all readers, now: two threads that met a new format at once woul
 _DAMAGE = (OSError, EOFError, SyntaxError, ValueError, RuntimeError, struct.error, Image.DecompressionBombError)
 
 
+class Picture(NamedTuple):
+    """What a file holds: its format by content, whatever its name says, and its pixels."""
+
+    format: str  # one of ``FORMATS``
+    pixels: Pixels
+
+
 def decode(content: bytes) -> Pixels:
+    """The pixels of ``read``."""
+    return read(content).pixels
+
+
+def read(content: bytes) -> Picture:
     """The picture in ``content`` as uint8[H, W, 3], RGB, turned upright as its EXIF orientation says.
 
     Of an animation it is the first frame; transparency is laid on white; of 16 bits the upper 8 stay.
@@ -35,7 +48,8 @@ def decode(content: bytes) -> Pixels:
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise ImageError(f"{image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are decoded")
-                return np.asarray(_on_white(_of_bytes(ImageOps.exif_transpose(image))), dtype=np.uint8)
+                pixels = np.asarray(_on_white(_of_bytes(ImageOps.exif_transpose(image))), dtype=np.uint8)
+                return Picture(str(image.format), pixels)
     except UnidentifiedImageError:  # its message holds an address in memory, which no table may
         raise ImageError("not a picture of a known format") from None
     except _DAMAGE as error:

@@ -98,11 +98,21 @@ class Quality:
     id: str
     width: int  # pixels, upright
     height: int  # pixels, upright
+    format: str  # by content, whatever the name says: "JPEG", "PNG", "WEBP" …
     sharpness: float  # variance of the Laplacian at ``measure.side``; 0 for a flat picture
     brightness: float  # mean of the grey picture, 0 to 255
     contrast: float  # standard deviation of the grey picture, 0 to 127.5
-    hash: str  # 64 hex digits: 256-bit perceptual hash
+    dark: float  # share of the grey picture near black, below 32 of 255: 0 to 1
+    bright: float  # share of the grey picture near white, above 223 of 255: 0 to 1
+    entropy: float  # bits of the grey picture's histogram, 0 to 8; 0 for a flat picture
+    colourfulness: float  # of Hasler and Süsstrunk: 0 is grey, from about 33 moderately colourful, from 82 highly
+    hash: str  # 64 hex digits: 256-bit perceptual hash, PDQ
+    hash_quality: int  # 0 to 100: how much there was to hash; below 50 near hashes mean little
+    text: float  # share of the picture under rows of what looks like letters, 0 to 1
+    watermark: float  # 0 to 1: how likely lettering was laid over the picture
     faces: tuple[Region, ...]
+    aesthetic: float | None  # by the chosen model, on its own scale; none when none was chosen
+    nsfw: float | None  # probability by the chosen model, 0 to 1; none when none was chosen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

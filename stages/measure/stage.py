@@ -9,8 +9,8 @@ from stages import hashes, machine, plugins, shards, tables
 from stages.config import settings
 from stages.detectors import Detector
 from stages.errors import ImageError
-from stages.images import decode
-from stages.measure import signals
+from stages.images import read
+from stages.measure import lettering, signals
 from stages.records import Failure, Frame, Quality, Report
 
 
@@ -42,18 +42,33 @@ def run(config: Config, *, crawled: Path, frames: Path, out: Path) -> Report:
 def measure(frame: Frame, content: bytes, detect: Detector, *, side: int) -> Quality | Failure:
     """All facts about ``content``, the bytes of ``frame``, from one decode."""
     try:
-        pixels = decode(content)
+        picture = read(content)
     except ImageError as error:
         return Failure(id=frame.id, what=frame.item, reason=str(error))
+    pixels = picture.pixels
     image = signals.grey(pixels, side=side)
+    shares = signals.histogram(image)
     brightness, contrast = signals.exposure(image)
+    dark, bright = signals.extremes(shares)
+    rows = lettering.lines(image)
+    hashed = hashes.pdq(image)
     return Quality(
         id=frame.id,
         width=pixels.shape[1],
         height=pixels.shape[0],
+        format=picture.format,
         sharpness=round(signals.laplacian_variance(image), 3),
         brightness=round(brightness, 3),
         contrast=round(contrast, 3),
-        hash=hashes.perceptual_hash(image),
+        dark=round(dark, 4),
+        bright=round(bright, 4),
+        entropy=round(signals.entropy(shares), 4),
+        colourfulness=round(signals.colourfulness(pixels), 3),
+        hash=hashed.digits,
+        hash_quality=hashed.quality,
+        text=round(lettering.share(rows, image), 4),
+        watermark=round(lettering.at_the_border(rows, image), 4),
         faces=detect(pixels),
+        aesthetic=None,
+        nsfw=None,
     )

@@ -36,6 +36,8 @@ def anonymised(tmp_path):
         said = {"page": "", "kind": "image", "alt": "", "title": "", "author": "", "licence": "CC0-1.0"}
         said |= {"licence_evidence": (), "signals": (), "credit": "", "consent": consent}
         facts = {"width": 300, "height": 240, "sharpness": 9.0, "brightness": 99.0, "contrast": 9.0, "hash": "0" * 64}
+        facts |= {"format": "PNG", "dark": 0.0, "bright": 0.0, "entropy": 7.0, "colourfulness": 9.0}
+        facts |= {"hash_quality": 100, "text": 0.0, "watermark": 0.0, "aesthetic": None, "nsfw": None}
         found = {"face": measured, "wall": ()}
         rows = {
             "crawl": (Item, [Item(id=id, url=f"file:{name}", place=places[id], **said) for name, id in ids.items()]),

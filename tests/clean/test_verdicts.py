@@ -22,7 +22,9 @@ CONFIG = Config(
     twin_distance=-1,
     blocklist=(),
 )
-GOOD = {"width": 200, "height": 100, "sharpness": 4.0, "brightness": 128.0, "contrast": 5.0}
+GOOD = {"width": 200, "height": 100, "sharpness": 4.0, "brightness": 128.0, "contrast": 5.0, "format": "PNG"}
+GOOD |= {"dark": 0.0, "bright": 0.0, "entropy": 7.0, "colourfulness": 9.0, "hash_quality": 100, "text": 0.0}
+GOOD |= {"watermark": 0.0, "aesthetic": None, "nsfw": None}
 FREE = {"licence": "CC0-1.0", "signals": (), "credit": ""}
 NOAI = (Signal(layer="html", kind="meta robots", raw="noai", verdict="deny", category="train-any", scope="page"),)
 

@@ -57,7 +57,9 @@ def prepared(tmp_path):
             for each in pictures
         ]
         tables.write(root / "frames", Frame, frames)
-        facts = {"sharpness": 9.0, "brightness": 99.0, "contrast": 9.0, "faces": ()}
+        facts = {"sharpness": 9.0, "brightness": 99.0, "contrast": 9.0, "faces": (), "format": "PNG"}
+        facts |= {"dark": 0.0, "bright": 0.0, "entropy": 7.0, "colourfulness": 9.0, "hash_quality": 100}
+        facts |= {"text": 0.0, "watermark": 0.0, "aesthetic": None, "nsfw": None}
         measured = [
             Quality(id=each["id"], width=each["size"][0], height=each["size"][1], hash=each["hash"], **facts)
             for each in pictures
