@@ -207,15 +207,13 @@ def _hits(ours: Words, theirs: Words, radius: int) -> tuple[Rows, Rows, NDArray[
     The leading words alone rule out nearly all; what is left is counted in full.
     """
     lead = _leading(len(ours), radius)
-    room = (np.empty((STRIP, TILE), np.uint64), np.empty((STRIP, TILE), np.uint8), np.empty((STRIP, TILE), np.uint8))
+    counter = _Counter(STRIP, TILE)
     rows, columns = [np.zeros(0, dtype=np.intp)], [np.zeros(0, dtype=np.intp)]
     for left in range(0, theirs.shape[1], TILE):
         tile = theirs[:lead, None, left : left + TILE]
         for top in range(0, ours.shape[1], STRIP):
             strip = ours[:lead, top : top + STRIP, None]
-            size = (slice(strip.shape[1]), slice(tile.shape[2]))
-            apart = _apart(strip, tile, *(each[size] for each in room))
-            if len(places := np.flatnonzero(apart <= min(radius, 255))):
+            if len(places := np.flatnonzero(counter.apart(strip, tile) <= min(radius, 255))):
                 down, across = np.divmod(places, tile.shape[2])
                 rows.append(down + top)
                 columns.append(across + left)
@@ -230,15 +228,23 @@ def _leading(width: int, radius: int) -> int:
     return next((lead for lead in range(1, width) if 32 * lead - radius >= 16 * lead**0.5), width)
 
 
-def _apart(
-    ours: Words, theirs: Words, xor: Words, count: NDArray[np.uint8], total: NDArray[np.uint8]
-) -> NDArray[np.uint8]:
-    """In how many bits ``ours`` and ``theirs``, word by word, differ; modulo 256, so that more may look like fewer."""
-    np.bitwise_count(np.bitwise_xor(ours[0], theirs[0], out=xor), out=total)
-    for one, other in zip(ours[1:], theirs[1:], strict=True):
-        np.bitwise_count(np.bitwise_xor(one, other, out=xor), out=count)
-        np.add(total, count, out=total)
-    return total
+class _Counter:
+    """Counts differing bits in memory that it keeps, for blocks of at most one shape."""
+
+    def __init__(self, *shape: int) -> None:
+        self._xor = np.empty(shape, dtype=np.uint64)
+        self._bits = np.empty(shape, dtype=np.uint8)
+        self._total = np.empty(shape, dtype=np.uint8)
+
+    def apart(self, ours: Words, theirs: Words) -> NDArray[np.uint8]:
+        """In how many bits ``ours`` and ``theirs``, word by word, differ; modulo 256, so that more may look like fewer."""
+        part = tuple(slice(length) for length in np.broadcast_shapes(ours.shape[1:], theirs.shape[1:]))
+        xor, bits, total = self._xor[part], self._bits[part], self._total[part]
+        np.bitwise_count(np.bitwise_xor(ours[0], theirs[0], out=xor), out=total)
+        for one, other in zip(ours[1:], theirs[1:], strict=True):
+            np.bitwise_count(np.bitwise_xor(one, other, out=xor), out=bits)
+            np.add(total, bits, out=total)
+        return total
 
 
 def _exact(ours: Words, theirs: Words, row: Rows, column: Rows) -> NDArray[np.int64]:
@@ -318,9 +324,7 @@ def _along_bands(words: Words, radius: int, cuts: Sequence[tuple[int, int]]) -> 
                 yield Pairs(left, right, apart[fresh].astype(np.float64))
 
 
-def _along_band(
-    words: Words, keys: NDArray[np.uint64], radius: int
-) -> Iterator[tuple[Rows, Rows, NDArray[np.int64]]]:
+def _along_band(words: Words, keys: NDArray[np.uint64], radius: int) -> Iterator[tuple[Rows, Rows, NDArray[np.int64]]]:
     """Near pairs among rows that share a key, with some near ones that do not; in blocks.
 
     Rows are sorted by how many share their key, most first, and each is compared with the one k places on, for
@@ -331,14 +335,13 @@ def _along_band(
     order = np.lexsort((place, -size))[: np.count_nonzero(size > 1)]
     row, size = np.ascontiguousarray(words[order].T), size[order]
     lead = _leading(len(row), radius)
-    room = (np.empty(RUN, np.uint64), np.empty(RUN, np.uint8), np.empty(RUN, np.uint8))
+    counter = _Counter(RUN)
     for start in range(0, len(order), RUN):
         for step in range(1, int(size[start])):
             end = min(start + RUN, len(order) - step, int(np.searchsorted(-size, -step)))  # those with more than step
             if end <= start:
                 break
-            ours, theirs = row[:lead, start:end], row[:lead, start + step : end + step]
-            apart = _apart(ours, theirs, *(each[: end - start] for each in room))
+            apart = counter.apart(row[:lead, start:end], row[:lead, start + step : end + step])
             near = np.flatnonzero(apart <= min(radius, 255)) + start
             exact = _exact(row, row, near, near + step)
             close = exact <= radius
