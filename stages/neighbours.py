@@ -44,7 +44,8 @@ def pairs(words: Words, radius: int, *, looks: Sequence[Words] = ()) -> Iterator
     """All pairs of ``words``, uint64[N, W], that differ in at most ``radius`` bits, each once, in blocks.
 
     ``looks`` are other forms of the same rows, uint64[N, W] each, such as mirrored ones: a pair is also near when one
-    of it is near a look of the other, and then as far apart as the nearest.
+    of it is near a look of the other, and then as far apart as the nearest. The way back from each look must be among
+    them, as with a mirror.
     """
     if not looks and (cuts := _cuts(words, radius)):
         yield from _along_bands(words, radius, cuts)
