@@ -1,6 +1,6 @@
 """What must never enter: named by the digest of its bytes, or by the perceptual hash of what it shows.
 
-An entry is ``sha256:`` or ``pdq:`` and 64 hexadecimal digits. A digest blocks one file; a perceptual hash also blocks
+An entry is ``sha256:`` (which may be left out) or ``pdq:`` and 64 hexadecimal digits. A digest blocks one file; a perceptual hash also blocks
 what was cut, compressed, mirrored or turned since.
 """
 
@@ -16,7 +16,7 @@ from stages.errors import ConfigError
 from stages.records import Frame, Quality
 
 FILE = "blocklist.txt"  # in data/own: one entry a line; what follows # is a remark
-_ENTRY = re.compile(r"(sha256|pdq):([0-9a-f]{64})")
+_ENTRY = re.compile(r"(sha256:|pdq:|)([0-9a-f]{64})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +42,13 @@ def read(own: Path, configured: Sequence[str]) -> Blocklist:
 
 
 def _parsed(placed: Iterable[tuple[str, str]]) -> Blocklist:
-    found: dict[str, set[str]] = {"sha256": set(), "pdq": set()}
+    digests, perceptual = set[str](), set[str]()
     for where, entry in placed:
         match = _ENTRY.fullmatch(entry.lower())
         if match is None:
             raise ConfigError(f"{where}: {entry!r} is no entry; write sha256: or pdq: and 64 hexadecimal digits")
-        found[match[1]].add(match[2])
-    return Blocklist(digests=frozenset(found["sha256"]), hashes=tuple(sorted(found["pdq"])))
+        (perceptual if match[1] == "pdq:" else digests).add(match[2])
+    return Blocklist(digests=frozenset(digests), hashes=tuple(sorted(perceptual)))
 
 
 def blocked(frames: Sequence[Frame], measured: Sequence[Quality], listed: Blocklist, *, distance: int) -> set[str]:
