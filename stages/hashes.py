@@ -52,8 +52,9 @@ def looks(plain: NDArray[np.uint64], kind: Looks) -> list[NDArray[np.uint64]]:
     """What the hashes of the same pictures would be, mirrored (one form) or also turned (seven), uint64[N, 4] each.
 
     Mirroring turns the sign of every other term of the cosine transform and a diagonal flip transposes them, so the bits
-    follow from the bits, but for those between zero and the median: on photographs 2 to 24 of 256 differ from the hash of
-    the mirrored pixels, most of them by the sampling of PDQ itself; fine regular textures (bricks) differ in up to 84.
+    follow from the bits, but for those between zero and the median. Of 20 pictures in scikit-image the hash of the
+    mirrored pixels differs in 2 to 84 of 256 bits, 16 in the median and most in fine regular texture; of the hash that
+    PDQ makes of mirrored terms it differs in at most 18: the rest is PDQ's sampling, which leans to one side.
     """
     if kind == "plain":
         return []

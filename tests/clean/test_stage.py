@@ -1,19 +1,23 @@
 """The stage on the sample site, where each trap has its verdict."""
 
 import dataclasses
+import shutil
 from collections import Counter
 
 import pytest
+import torch
 
-from stages import tables
+from stages import tables, tensors
+from stages.clean.balance import Balance
 from stages.clean.stage import Config, run
+from stages.clean.suggestions import Suggestion
 from stages.crawl import site
 from stages.crawl import stage as crawl
-from stages.errors import TableError
+from stages.errors import ConfigError, TableError
 from stages.frames import stage as frames
 from stages.licences import Use
 from stages.measure import stage as measure
-from stages.records import Frame, Item, Verdict
+from stages.records import Frame, Item, Quality, Verdict
 from stages.web.client import Manners
 
 HOME = "http://sample.test"
@@ -68,9 +72,10 @@ def measured(tmp_path_factory):
 def judged(measured, tmp_path):
     """Run the stage; gives the report, and each reason (or twin) by the path of the picture that goes."""
 
-    def judge(**others):
+    def judge(folders=None, **others):
         inputs = {"crawled": measured / "crawl", "frames": measured / "frames", "measured": measured / "measure"}
-        report = run(dataclasses.replace(CONFIG, **others), own=tmp_path / "own", **inputs, out=tmp_path / "out")
+        inputs |= {"own": tmp_path / "own"} | (folders or {})
+        report = run(dataclasses.replace(CONFIG, **others), **inputs, out=tmp_path / "out")
         items, stills = tables.by_id(measured / "crawl", Item), tables.by_id(measured / "frames", Frame)
         path = {id: items[still.item].url.removeprefix(HOME) for id, still in stills.items()}
         rows = tables.read(tmp_path / "out", Verdict)
@@ -112,11 +117,73 @@ def test_a_blocked_picture_goes(judged, measured):
     assert report["dropped/blocked"] == 1
 
 
+def test_what_data_own_lists_goes_by_what_it_shows(judged, measured, tmp_path):
+    small = next(each for each in tables.read(measured / "crawl", Item) if each.url.endswith("/copies/small.jpg"))
+    (tmp_path / "own").mkdir()
+    listed = tables.by_id(measured / "measure", Quality)[small.id].hash
+    (tmp_path / "own" / "blocklist.txt").write_text(f"pdq:{listed}  # and every larger copy of it\n")
+    _, gone = judged()
+    blocked = {path for path, why in gone.items() if why == "blocked"}
+    assert blocked == {"/copies/again.jpg", "/copies/small.jpg", f"/{site.SUBJECT}/01-1.jpg"}
+
+
 def test_two_runs_leave_the_same_bytes(judged, tmp_path):
-    judged()
-    first = (tmp_path / "out" / "verdict.jsonl").read_bytes()
-    judged()
-    assert (tmp_path / "out" / "verdict.jsonl").read_bytes() == first
+    def left():
+        judged()
+        return {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()}
+
+    first = left()
+    assert set(first) == {"verdict.jsonl", "balance.jsonl", "suggestion.jsonl"}
+    assert left() == first
+
+
+def test_suggestions_are_written_and_never_followed(judged, tmp_path):
+    before = judged()[1]
+    rows = {row.id: row for row in tables.read(tmp_path / "out", Suggestion)}
+    assert rows["min_sharpness"].current == 4.0
+    assert rows["min_entropy"].current is None
+    assert rows["min_aesthetic"].suggested is None
+    assert any(row.drops_then != row.drops_now for row in rows.values())
+    suggested = {setting: row.suggested for setting, row in rows.items() if row.suggested is not None}
+    suggested["min_side"] = int(suggested["min_side"])
+    report, followed = judged(**suggested)
+    assert followed != before
+    dropped = {why for why in followed.values() if "/" not in why}
+    again = {row.id: row for row in tables.read(tmp_path / "out", Suggestion)}
+    assert {"blurred", "broken"} <= dropped
+    assert report["suggested"] == len(suggested)
+    assert {id: row.suggested for id, row in again.items()} == {id: row.suggested for id, row in rows.items()}
+
+
+def test_the_spread_over_sources_is_reported(judged, measured, tmp_path):
+    report, _ = judged()
+    rows = tables.read(tmp_path / "out", Balance)
+    assert {row.value: row.frames for row in rows if row.kind == "site"} == {"sample.test": 104}
+    assert report["site/largest_share"] == 1.0
+    assert report["page/thin"] == sum(row.thin for row in rows if row.kind == "page") > 0
+    nobody = next(row for row in rows if row.kind == "licence" and not row.value)
+    assert (nobody.frames > 0, nobody.kept, nobody.thin) == (True, 0, True)
+
+
+def test_lookalikes_need_embeddings(judged, measured, tmp_path):
+    with pytest.raises(ConfigError, match=r"^clean\.likeness: measure left no embeddings .* choose an embedder"):
+        judged(likeness=0.9)
+    folder = tmp_path / "measure"
+    shutil.copytree(measured / "measure", folder)
+    ids = [each.id for each in tables.read(folder, Quality)]
+    apart = torch.eye(len(ids) + 1)[: len(ids)]
+    _, before = judged()
+    kept = next(
+        id for id in ids if id not in {row.id for row in tables.read(tmp_path / "out", Verdict) if not row.keep}
+    )
+    other = next(row.id for row in tables.read(tmp_path / "out", Verdict) if row.keep and row.id != kept)
+    apart[ids.index(other)] = apart[ids.index(kept)] + 0.1 * apart[ids.index(other)]
+    tensors.write(folder, "embedding", dict(zip(ids, apart, strict=True)), digits=1)
+    report, gone = judged({"measured": folder}, likeness=0.99)
+    assert report["dropped/lookalike"] == 1
+    assert len(gone) == len(before) + 1
+    (row,) = (row for row in tables.read(tmp_path / "out", Verdict) if row.reason == "lookalike")
+    assert {row.id, row.twin} == {kept, other}
 
 
 def test_nothing_kept_is_an_error_with_the_reasons(judged):
