@@ -12,6 +12,7 @@ from stages.records import Quality
 ENOUGH = 20  # frames; the spread of fewer says little
 FENCE = 3.5  # modified z-score of an outlier: Iglewicz and Hoaglin, "How to Detect and Handle Outliers", 1993
 NORMAL = 1.4826  # median absolute deviation to standard deviation, for a normal distribution
+RARE = 5.0  # per cent; more than that are no outliers, whatever their score
 TAIL = 1.0  # per cent
 
 
@@ -50,14 +51,16 @@ def fence(values: NDArray[np.float64], rule: Rule) -> float:
     """The bound beyond which ``values``, float64[N], are outliers on the side of ``rule``.
 
     The median plus or minus 3.5 standard deviations, these estimated from the median absolute deviation; of numbers
-    that spread over decades, of their logarithm (of 1 + x). Where more than half of the values are equal there is no
-    deviation, and the bound is the percentile beyond which 1 % lie. Never beyond what was seen.
+    that spread over decades, of their logarithm (of 1 + x). Many numbers lean to one side, so at most 5 % may lie beyond;
+    where more than half of the values are equal there is no deviation, and it is 1 %. Never beyond what was seen.
     """
     scaled = np.log1p(values) if rule.decades else values.astype(np.float64)
     middle = float(np.median(scaled))
     spread = NORMAL * float(np.median(np.abs(scaled - middle)))
     sign = -1 if rule.side == "min" else 1
-    bound = middle + sign * FENCE * spread if spread else float(np.percentile(scaled, 50 + sign * (50 - TAIL)))
+    share = RARE if spread else TAIL
+    rare = float(np.percentile(scaled, 50 + sign * (50 - share)))
+    bound = sign * max(sign * (middle + sign * FENCE * spread), sign * rare)
     bound = float(np.clip(bound, scaled.min(), scaled.max()))
     return _rounded(float(np.expm1(bound)) if rule.decades else bound, outwards=sign)
 

@@ -71,6 +71,12 @@ def test_where_most_are_equal_the_bound_is_where_one_in_a_hundred_lies_beyond():
     assert fence(np.zeros(50), HIGH) == 0.0
 
 
+def test_numbers_that_lean_to_one_side_lose_no_more_than_one_in_twenty():
+    values = np.concatenate([np.linspace(0, 0.01, 80), np.linspace(0.2, 0.9, 20)])
+    assert fence(values, HIGH) == pytest.approx(np.percentile(values, 95), abs=1e-4)
+    assert fence(1 - values, LOW) == pytest.approx(np.percentile(1 - values, 5), abs=1e-4)
+
+
 @given(st.lists(st.floats(0, 1000), min_size=1, max_size=40), st.sampled_from([LOW, HIGH, DECADES]))
 def test_the_bound_lies_within_what_was_seen(values, rule):
     bound = fence(np.array(values), rule)
