@@ -7,6 +7,8 @@ later stage leaves of them.
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -42,6 +44,33 @@ def session_cache(tmp_path_factory):
         patch.setenv("DARKROOM_CACHE", str(tmp_path_factory.mktemp("session-cache")))
         patch.setenv("DARKROOM_DEVICE", "cpu")
         yield
+
+
+CLUSTER = """
+import sys
+from ray.cluster_utils import Cluster
+
+node = {"num_cpus": 1, "object_store_memory": 80_000_000}
+cluster = Cluster(initialize_head=True, head_node_args=node)
+cluster.add_node(**node)
+print(cluster.address, flush=True)
+sys.stdin.read()
+cluster.shutdown()
+"""
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory):
+    """The address of a Ray cluster of two nodes, each of one core, on this machine."""
+    environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
+    command = [sys.executable, "-c", CLUSTER]
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        address = process.stdout.readline().strip()
+        assert address, process.communicate()[1]
+        yield address
+        process.communicate()
 
 
 @pytest.fixture(scope="session")

@@ -103,5 +103,5 @@ def check_measured(measured: Sequence[Quality], config: Config) -> None:
     for rule in RULES:
         if rule.limit(config) is not None and measured and all(rule.signal(each) is None for each in measured):
             raise ConfigError(
-                f"clean.{rule.setting}: no frame was measured for it; choose a model in conf/measure.yaml, or set null"
+                f"clean.{rule.setting}: no frame was measured for it; choose a model in conf/config.yaml, or set null"
             )

@@ -50,7 +50,7 @@ def run(config: Config, *, own: Path, crawled: Path, frames: Path, measured: Pat
 def _vectors(measured: Path) -> Mapping[str, NDArray[np.float32]]:
     if not any(measured.glob(f"{EMBEDDINGS}-*")):
         raise ConfigError(
-            "clean.likeness: measure left no embeddings to compare; choose an embedder in conf/measure.yaml, or set null"
+            "clean.likeness: measure left no embeddings to compare; choose some, as embedding=clip, or set null"
         )
     return {id: tensor.float().numpy() for id, tensor in tensors.read(measured, EMBEDDINGS).items()}
 

@@ -63,7 +63,8 @@ def measured(tmp_path_factory):
         patch.setenv("DARKROOM_CACHE", str(root / "cache"))
         crawl.run(fetch, own=root, out=root / "crawl")
     frames.run(frames.Config(every_s=1.0, max_stills=60, shard_digits=1), crawled=root / "crawl", out=root / "frames")
-    config = measure.Config(side=512, detector=detector)
+    limits = {"side": 512, "seconds": 60.0, "gigabytes": 1.0, "threads": 1}
+    config = measure.Config(detector=detector, embedding=None, aesthetic=None, nsfw=None, **limits)
     measure.run(config, crawled=root / "crawl", frames=root / "frames", out=root / "measure")
     return root
 
@@ -166,7 +167,7 @@ def test_the_spread_over_sources_is_reported(judged, measured, tmp_path):
 
 
 def test_lookalikes_need_embeddings(judged, measured, tmp_path):
-    with pytest.raises(ConfigError, match=r"^clean\.likeness: measure left no embeddings .* choose an embedder"):
+    with pytest.raises(ConfigError, match=r"^clean\.likeness: measure left no embeddings .* embedding=clip"):
         judged(likeness=0.9)
     folder = tmp_path / "measure"
     shutil.copytree(measured / "measure", folder)

@@ -172,7 +172,7 @@ def test_a_bound_on_what_was_measured_of_no_frame_is_an_error(setting):
     config = dataclasses.replace(CONFIG, **{setting: 0.5})
     name = setting.partition("_")[2]
     with pytest.raises(
-        ConfigError, match=rf"^clean\.{setting}: no frame was measured for it; choose a model in conf/measure"
+        ConfigError, match=rf"^clean\.{setting}: no frame was measured for it; choose a model in conf/config"
     ):
         check_measured([quality("a"), quality("b")], config)
     check_measured([quality("a"), quality("b", **{name: 0.1})], config)  # what was not measured of one breaks nothing

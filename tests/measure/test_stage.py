@@ -13,6 +13,8 @@ from stages.measure.stage import Config, run
 from stages.records import Failure, Frame, Quality
 
 DETECTOR = {"name": "lbp", "side": 512, "min_face": 0.12, "min_neighbours": 10}
+LIMITS = {"side": 512, "seconds": 10.0, "gigabytes": 1.0, "threads": 1}
+LIMITS |= dict.fromkeys(("embedding", "aesthetic", "nsfw"))
 NONE = DETECTOR | {"min_face": 0.9}  # quick: only the largest windows are searched
 ASTRONAUT = (60, 0, 360, 240)  # of the photograph: the face
 
@@ -28,7 +30,7 @@ def measured(tmp_path):
         places = shards.write(stores[store], bodies, digits=1)
         frames = [Frame(id=id, item=id, time_ms=0.0, store=store, place=places[id]) for id in ids]
         tables.write(stores["frames"], Frame, frames)
-        config = Config(side=512, detector=detector)
+        config = Config(detector=detector, **LIMITS)
         report = run(config, crawled=stores["crawl"], frames=stores["frames"], out=tmp_path / "out")
         rows = [*tables.read(tmp_path / "out", Quality), *tables.read(tmp_path / "out", Failure)]
         return {ids[row.id]: row for row in rows}, report

@@ -1,0 +1,21 @@
+"""Parts that make one vector of a picture: one file each. Near vectors show alike things, as their model sees them."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.images import Pixels
+
+
+class Embedding(Protocol):
+    """A model that need not be loaded to say which weights it has."""
+
+    @property
+    def identity(self) -> str:
+        """What the weights are called; other weights, another name."""
+        ...
+
+    def __call__(self, pixels: Pixels) -> NDArray[np.float32]:
+        """float32[D], of length 1, of ``pixels``, uint8[H, W, 3] RGB."""
+        ...
