@@ -86,6 +86,8 @@ def near_any(words: Words, listed: Words, radius: int, *, looks: Sequence[Words]
     ``looks`` are other forms of ``listed``, uint64[M, W] each.
     """
     found = np.zeros(len(words), dtype=bool)
+    if not len(listed):
+        return found
     together = np.concatenate([words, listed])
     near = _by_bits(together, [np.concatenate([words, look]) for look in looks], radius)
     columns = np.arange(len(words), len(together))

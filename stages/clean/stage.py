@@ -33,10 +33,11 @@ def run(config: Config, *, own: Path, crawled: Path, frames: Path, measured: Pat
     stills, items, quality = tables.read(frames, Frame), tables.by_id(crawled, Item), tables.read(measured, Quality)
     check_measured(quality, config)
     listed = blocklist.read(own, config.blocklist)
+    comparable = [each for each in quality if each.hash_quality >= config.min_hash_quality]
     known = Known(
         items=items,
         quality={each.id: each for each in quality},
-        blocked=blocklist.blocked(stills, quality, listed, distance=config.blocked_distance),
+        blocked=blocklist.blocked(stills, comparable, listed, distance=config.blocked_distance),
         vectors=_vectors(measured) if config.likeness is not None else {},
     )
     verdicts, advice = judge(stills, known, config), suggestions(quality, config)

@@ -128,6 +128,17 @@ def test_what_data_own_lists_goes_by_what_it_shows(judged, measured, tmp_path):
     assert blocked == {"/copies/again.jpg", "/copies/small.jpg", f"/{site.SUBJECT}/01-1.jpg"}
 
 
+def test_a_hash_that_says_little_is_not_held_against_a_listed_one(judged, measured, tmp_path):
+    quality = tables.read(measured / "measure", Quality)
+    listed = next(each for each in quality if each.hash_quality == max(each.hash_quality for each in quality))
+    entry = (f"pdq:{listed.hash}",)
+    assert judged(blocklist=entry)[0]["dropped/blocked"] >= 1
+    folder = tmp_path / "measure"
+    shutil.copytree(measured / "measure", folder)
+    tables.write(folder, Quality, [dataclasses.replace(each, hash_quality=49) for each in quality])
+    assert "dropped/blocked" not in judged({"measured": folder}, blocklist=entry)[0]
+
+
 def test_two_runs_leave_the_same_bytes(judged, tmp_path):
     def left():
         judged()
