@@ -341,7 +341,8 @@ def _along_band(words: Words, keys: NDArray[np.uint64], radius: int) -> Iterator
     counter = _Counter(RUN)
     for start in range(0, len(order), RUN):
         for step in range(1, int(size[start])):
-            end = min(start + RUN, len(order) - step, int(np.searchsorted(-size, -step)))  # those with more than step
+            sharing = int(np.searchsorted(-size, -step))  # rows whose key more than ``step`` rows have
+            end = min(start + RUN, sharing - step)
             if end <= start:
                 break
             apart = counter.apart(row[:lead, start:end], row[:lead, start + step : end + step])

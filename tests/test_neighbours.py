@@ -138,6 +138,14 @@ def test_opposite_hashes_are_near_only_at_the_full_radius():
     assert listed(pairs(words, 256)) == {(0, 1): 256}
 
 
+@given(st.lists(st.integers(0, 2**64 - 1), min_size=3, max_size=3), st.integers(0, 191), st.integers(1, 64))
+def test_a_band_is_the_bits_from_its_first_to_its_last_across_words(row, start, length):
+    end = min(start + length, 192)
+    whole = sum(word << 64 * place for place, word in enumerate(row))
+    (key,) = neighbours._band(np.array([row], dtype=np.uint64), (start, end))
+    assert int(key) == (whole >> start) % 2 ** (end - start)
+
+
 def planted(count, width, flips, rng):
     """Random hashes of which some are copies of others with ``flips`` bits turned, and the pairs of these."""
     words = rng.integers(0, 2**64, (count, width), dtype=np.uint64)
