@@ -100,7 +100,7 @@ def _covered(length: int, size: int) -> NDArray[np.float64]:
 def _sampled(image: NDArray[np.float32]) -> NDArray[np.float64]:
     """The pixels in the middle of 64 x 64 cells, float64[64, 64]."""
     rows, columns = (((np.arange(SIDE) + 0.5) * length / SIDE).astype(np.intp) for length in image.shape)
-    return image[rows[:, None], columns].astype(np.float64)
+    return np.asarray(image[rows[:, None], columns], dtype=np.float64)
 
 
 def _quality(small: NDArray[np.float64]) -> int:

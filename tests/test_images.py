@@ -1,13 +1,15 @@
 import io
 import random
+import re
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
 from stages import images
 from stages.errors import ImageError
@@ -110,6 +112,33 @@ def test_an_orientation_that_does_not_exist_turns_nothing(orientation):
 def test_cmyk_becomes_the_colours_that_it_prints():
     decoded = decode(saved(picture("CMYK"), "JPEG", quality=95))
     assert np.abs(decoded.astype(int) - SMOOTH).mean() < 8
+
+
+@pytest.mark.parametrize("profile", [b"garbage" * 99, b"", "screen"])
+def test_a_profile_that_is_of_no_use_for_inks_is_left_alone(profile):
+    given = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes() if profile == "screen" else profile
+    content = saved(picture("CMYK"), "JPEG", quality=95, icc_profile=given)
+    assert np.array_equal(decode(content), decode(saved(picture("CMYK"), "JPEG", quality=95)))
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"heix", b"mif1"])
+def test_heic_is_refused_with_what_would_be_right(brand):
+    content = struct.pack(">I", 24) + b"ftyp" + brand + bytes(99)
+    assert refusal(content) == "a HEIC picture, which is not decoded; convert it to JPEG or AVIF"
+
+
+@pytest.mark.parametrize("form", images.FORMATS)
+def test_the_format_is_told_by_the_content(form):
+    assert images.read(saved(picture(), form)).format == form
+
+
+def test_no_other_library_decodes_what_strangers_sent():
+    root = Path(images.__file__).parent
+    sources = {file.relative_to(root).as_posix(): file.read_text() for file in root.rglob("*.py")}
+    decoding = re.compile(r"cv2\.(imdecode|imread)|Image\.open\(")
+    assert len(sources) > 50
+    found = {name for name, text in sources.items() if decoding.search(text)}
+    assert found == {"images.py", "tracking.py"}  # the second looks at pictures of our own making
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P"])

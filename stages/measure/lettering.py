@@ -51,7 +51,9 @@ def at_the_border(found: list[Boxes], grey: Grey) -> float:
 
 def _letters(mask: Grey) -> Boxes:
     """The blobs of ``mask`` that have the size and the fill of letters."""
-    _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    most = -(-mask.shape[0] // 2) * -(-mask.shape[1] // 2)  # blobs: one in every square of 2 x 2
+    label = cv2.CV_16U if most < 2**16 - 1 else cv2.CV_32S  # the smaller one is twice as fast
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=label)
     boxes = stats[1:]
     width, height, area = boxes[:, 2], boxes[:, 3], boxes[:, 4]
     high = (height >= HEIGHTS[0]) & (height <= HEIGHTS[1])

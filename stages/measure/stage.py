@@ -1,11 +1,12 @@
 """Decode every frame once and write down the costly facts: size, light, colour, sharpness, lettering, hash, faces."""
 
-import json
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+import cv2
+import numpy as np
 from pydantic import Field
 
 from stages import hashes, machine, plugins, shards, tables
@@ -49,7 +50,7 @@ def run(config: Config, *, crawled: Path, frames: Path, out: Path) -> Report:
     models = Models.build(config.embedding, config.aesthetic, config.nsfw, threads=config.threads, side=config.side)
     rows = list(tables.read(frames, Frame))
     unseen = frozenset(frame.id for frame in rows if models.lack(frame.id))
-    work = partial(_work, {"crawl": crawled, "frames": frames}, json.dumps(config.detector), config.side, unseen)
+    work = _Work(config, {"crawl": crawled, "frames": frames}, unseen)
     guard = Guard(seconds=config.seconds, gigabytes=config.gigabytes)
     good: list[Quality] = []
     failures: list[Failure] = []
@@ -116,18 +117,25 @@ def _patterns(grey: signals.Grey) -> dict[str, Any]:
     }
 
 
-def _work(
-    stores: dict[str, Path], detector: str, side: int, unseen: frozenset[str], frame: Frame
-) -> Measured | Failure:
-    """``measure`` in a process of its own, which sends the picture on only where a model is to see it."""
-    result = measure(frame, shards.read(stores[frame.store], frame.place), _detector(detector), side=side)
-    if isinstance(result, Measured) and frame.id not in unseen:
-        return Measured(result.row, None)
-    return result
+class _Work:
+    """``measure`` in a process of its own, which sends the picture on only where a model is to see it.
 
+    The detector is built where this arrives, before the first picture: a network cannot be sent, and what it takes to
+    load one is not to be laid at a picture's door.
+    """
 
-@cache
-def _detector(choice: str) -> Detector:
-    """The detector of ``choice``, built once in each process: networks cannot be sent to one."""
-    detector: Detector = plugins.build("stages.detectors", json.loads(choice))
-    return detector
+    def __init__(self, config: Config, stores: Mapping[str, Path], unseen: frozenset[str]) -> None:
+        self._config, self._stores, self._unseen = config, stores, unseen
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        cv2.setNumThreads(1)  # there are as many of these processes as there are workers
+        self._detect: Detector = plugins.build("stages.detectors", self._config.detector)
+        self._detect(np.zeros((64, 64, 3), dtype=np.uint8))
+
+    def __call__(self, frame: Frame) -> Measured | Failure:
+        content = shards.read(self._stores[frame.store], frame.place)
+        result = measure(frame, content, self._detect, side=self._config.side)
+        if isinstance(result, Measured) and frame.id not in self._unseen:
+            return Measured(result.row, None)
+        return result

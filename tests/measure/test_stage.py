@@ -2,13 +2,15 @@
 
 import hashlib
 import io
+import os
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from stages import shards, specimens, tables
-from stages.images import encode_jpeg, encode_png
+from stages import plugins, shards, specimens, tables, tensors
+from stages.images import encode_jpeg, encode_png, read
+from stages.measure import signals
 from stages.measure.stage import Config, run
 from stages.records import Failure, Frame, Quality
 
@@ -23,14 +25,14 @@ ASTRONAUT = (60, 0, 360, 240)  # of the photograph: the face
 def measured(tmp_path):
     """Measure files by name; gives what came of each, by its name, and the report."""
 
-    def measure(files, detector=NONE, store="crawl"):
+    def measure(files, detector=NONE, store="crawl", **others):
         ids = {hashlib.sha256(content).hexdigest(): name for name, content in files.items()}
         stores = {"crawl": tmp_path / "crawl", "frames": tmp_path / "frames"}
         bodies = {hashlib.sha256(content).hexdigest(): content for content in files.values()}
         places = shards.write(stores[store], bodies, digits=1)
         frames = [Frame(id=id, item=id, time_ms=0.0, store=store, place=places[id]) for id in ids]
         tables.write(stores["frames"], Frame, frames)
-        config = Config(detector=detector, **LIMITS)
+        config = Config(detector=detector, **(LIMITS | others))
         report = run(config, crawled=stores["crawl"], frames=stores["frames"], out=tmp_path / "out")
         rows = [*tables.read(tmp_path / "out", Quality), *tables.read(tmp_path / "out", Failure)]
         return {ids[row.id]: row for row in rows}, report
@@ -47,6 +49,75 @@ def test_size_exposure_and_hash_are_written_for_each_frame(measured):
     assert rows["cat"].sharpness > 50
     assert len(bytes.fromhex(rows["cat"].hash)) == 32
     assert report == {"frames": 2, "failed": 0, "faces": 0}
+
+
+def test_light_and_colour_are_those_of_the_picture(measured):
+    black, white, red = (np.full((40, 60, 3), colour, dtype=np.uint8) for colour in (0, 255, (255, 0, 0)))
+    halves = np.concatenate([black, white])
+    rows, _ = measured({"halves": encode_png(halves), "red": encode_png(red)})
+    assert (rows["halves"].dark, rows["halves"].bright, rows["halves"].entropy) == (0.5, 0.5, 1.0)
+    assert (rows["red"].dark, rows["red"].bright, rows["red"].entropy) == (0.0, 0.0, 0.0)
+    assert rows["halves"].colourfulness == 0.0
+    assert rows["red"].colourfulness == pytest.approx(0.3 * np.hypot(255, 127.5), abs=0.1)
+    assert rows["halves"].text == rows["red"].watermark == 0.0
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF"])
+def test_the_format_is_that_of_the_content(measured, form):
+    buffer = io.BytesIO()
+    Image.fromarray(specimens.photograph("chelsea")).save(buffer, form)
+    rows, _ = measured({"picture.jpg": buffer.getvalue()})
+    assert rows["picture.jpg"].format == form
+
+
+def test_without_a_model_nothing_is_said_for_one(measured, tmp_path):
+    rows, _ = measured({"cat": encode_jpeg(specimens.photograph("chelsea"), quality=92)})
+    assert rows["cat"].aesthetic is rows["cat"].nsfw is None
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["failure.jsonl", "quality.jsonl"]
+
+
+def test_a_chosen_model_sees_each_picture_once_at_the_side(measured, choice, tmp_path):
+    files = {name: encode_jpeg(specimens.photograph(name), quality=92) for name in ("chelsea", "retina")}
+    chosen = {"embedding": choice("clip"), "nsfw": choice("labelled", label="nsfw")}
+    rows, _ = measured(files, **chosen)
+    vectors = tensors.read(tmp_path / "out", "embedding")
+    first = {name: (tmp_path / "out" / name).read_bytes() for name in os.listdir(tmp_path / "out")}
+    assert set(vectors) == {row.id for row in rows.values()}
+    assert all(0 < row.nsfw < 1 for row in rows.values())
+    small = signals.smaller(read(files["retina"]).pixels, side=512)
+    expected = plugins.build("stages.measure.embeddings", choice("clip"))(small)
+    assert np.array_equal(vectors[rows["retina"].id].numpy(), expected)
+    measured(files, **chosen)
+    assert first == {name: (tmp_path / "out" / name).read_bytes() for name in os.listdir(tmp_path / "out")}
+
+
+def test_a_picture_that_takes_too_long_is_a_row_and_the_others_go_on(measured):
+    slow = encode_png(np.zeros((8000, 8000, 3), dtype=np.uint8))
+    rows, report = measured({"slow": slow, "cat": encode_png(specimens.photograph("chelsea"))}, seconds=0.25)
+    assert rows["slow"].reason == "decoding it took more than 0.25 seconds"
+    assert isinstance(rows["cat"], Quality)
+    assert report["failed"] == 1
+
+
+def test_a_picture_that_takes_too_much_memory_is_a_row(measured):
+    large = encode_png(np.zeros((6000, 6000, 3), dtype=np.uint8))
+    rows, _ = measured({"large": large, "cat": encode_png(specimens.photograph("chelsea"))}, gigabytes=0.15)
+    assert rows["large"].reason in (
+        "decoding it took more than 0.15 GB of memory",
+        "not a picture that can be decoded (out of memory)",
+    )
+    assert isinstance(rows["cat"], Quality)
+
+
+@pytest.mark.slow
+def test_the_same_pictures_give_the_same_bytes_whatever_the_workers(measured, tmp_path, monkeypatch):
+    files = {name: encode_jpeg(specimens.photograph(name), quality=92) for name in ("chelsea", "coffee", "rocket")}
+    tables_of = []
+    for workers in ("1", "3"):
+        monkeypatch.setenv("DARKROOM_WORKERS", workers)
+        measured(dict(sorted(files.items(), reverse=workers == "3")))
+        tables_of.append((tmp_path / "out" / "quality.jsonl").read_bytes())
+    assert tables_of[0] == tables_of[1]
 
 
 def test_what_cannot_be_decoded_is_a_row(measured):

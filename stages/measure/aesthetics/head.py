@@ -39,6 +39,11 @@ class Head:
         self._file, self._layers = file, _layers(file)
 
     def __call__(self, embedding: NDArray[np.float32]) -> float:
+        """The score of a picture with ``embedding``, float32[D].
+
+        Raises:
+            ModelError: when the embedding is of another width than the layers were fitted on.
+        """
         values = embedding.astype(np.float64)
         for weight, bias in self._layers:
             if weight.shape[1:] != values.shape:

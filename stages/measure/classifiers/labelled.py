@@ -44,5 +44,6 @@ class Labelled:
         return labels[self._config.label]
 
     def __call__(self, pixels: Pixels) -> float:
+        """The probability of the label."""
         answer = self._eye.net(self._eye.input(pixels)).logits[0].float().softmax(dim=0)
         return float(answer[self._place])

@@ -35,5 +35,6 @@ class Dinov2:
         return weights.load(self._weights, auto="Dinov2Model")
 
     def __call__(self, pixels: Pixels) -> NDArray[np.float32]:
+        """float32[D], of length 1."""
         vector = self._eye.net(self._eye.input(pixels)).pooler_output[0].float().cpu().numpy()
         return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
