@@ -66,7 +66,7 @@ def heads(words: Words, radius: int, *, looks: Sequence[Words] = ()) -> Rows:
     """
     head = np.arange(len(words))
     cuts = [] if looks else _cuts(words, radius)
-    if cuts and (found := _few(_along_bands(words, radius, cuts))):
+    if cuts and (found := _few(_along_bands(words, radius, cuts))) is not None:
         _settle(head, found)
     elif radius >= 0:
         _settle_all(head, _by_bits(words, looks, radius))
@@ -260,29 +260,33 @@ def _exact(ours: Words, theirs: Words, row: Rows, column: Rows) -> NDArray[np.in
 
 def _by_cosine(vectors: NDArray[np.float32], least: float) -> Near:
     """Candidates by single precision, whose last bits differ by machine, decided pair by pair in double precision."""
-    length = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-    exact = np.divide(vectors, length, out=np.zeros(vectors.shape), where=length > 0)
-    rough = exact.astype(np.float32)
-    slack = (vectors.shape[1] + 4) * float(np.finfo(np.float32).eps)  # twice the bound of a dot product's error
+    length = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
+    scale = np.divide(1, length, out=np.zeros(len(length)), where=length > 1e-30)  # less is nothing
+    rough = vectors * scale[:, None].astype(np.float32)
+    # twice the bound of the error of a dot product, and of scaling
+    slack = (vectors.shape[1] + 4) * float(np.finfo(np.float32).eps)
 
     def near(rows: Rows, columns: Rows) -> Pairs:
         row, column = np.nonzero(rough[rows] @ rough[columns].T >= least - slack)
         right, left = rows[row], columns[column]
-        cosine = _dots(exact, right, left)
+        cosine = _dots(vectors, right, left) * scale[right] * scale[left]
+        cosine = np.round(cosine, 9)  # so that the order of summing decides nothing
         close = cosine >= least
         return Pairs(left[close], right[close], 1 - cosine[close])
 
     return near
 
 
-def _dots(vectors: NDArray[np.float64], row: Rows, column: Rows) -> NDArray[np.float64]:
-    """The dot products of the rows ``row`` and ``column``, float64[P], rounded so that both orders give the same."""
+def _dots(vectors: NDArray[np.float32], row: Rows, column: Rows) -> NDArray[np.float64]:
+    """The dot products of the rows ``row`` and ``column`` of ``vectors`` in double precision, float64[P]."""
     step = 4096  # pairs at a time; all of them would take memory for two vectors each
     parts = [
-        np.einsum("pd,pd->p", vectors[row[start : start + step]], vectors[column[start : start + step]])
+        np.einsum(
+            "pd,pd->p", vectors[row[start : start + step]], vectors[column[start : start + step]], dtype=np.float64
+        )
         for start in range(0, len(row), step)
     ]
-    return np.round(np.concatenate([np.zeros(0), *parts]), 9)
+    return np.concatenate([np.zeros(0), *parts])
 
 
 # Bands

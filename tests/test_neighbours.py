@@ -217,6 +217,11 @@ def test_a_cosine_that_just_meets_the_bound_is_near():
     assert listed(cosine_pairs(vectors, 0.6001)) == {}
 
 
+def test_the_length_of_vectors_does_not_matter_and_what_has_none_is_like_nothing():
+    vectors = np.array([[1, 2], [1e-20, 2e-20], [1e15, 2e15], [0, 0], [1e-40, 2e-40]], dtype=np.float32)
+    assert set(listed(cosine_pairs(vectors, 0.999))) == {(0, 1), (0, 2), (1, 2)}
+
+
 @given(hash_tables(), RADII)
 def test_links_join_what_pairs_join_and_are_no_more_than_needed(words, radius):
     near, count = brute(words, radius), len(words)

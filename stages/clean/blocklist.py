@@ -1,7 +1,7 @@
 """What must never enter: named by the digest of its bytes, or by the perceptual hash of what it shows.
 
-An entry is ``sha256:`` (which may be left out) or ``pdq:`` and 64 hexadecimal digits. A digest blocks one file; a perceptual hash also blocks
-what was cut, compressed, mirrored or turned since.
+An entry is ``sha256:`` (which may be left out) or ``pdq:`` and 64 hexadecimal digits. A digest blocks one file; a
+perceptual hash also blocks what was cut, compressed, mirrored or turned since.
 """
 
 import re
