@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 SIDE = 64  # pixels that the cosine transform looks at
 TERMS = 16  # frequencies of each axis; 16 x 16 = 256 bits
 _PASSES = 2  # of the box filter; two boxes make a tent (Jarosz, "Fast Image Convolutions", SIGGRAPH 2001)
+
+Looks = Literal["plain", "mirrored", "turned"]  # which forms of a picture count as the same
 
 
 class Hash(NamedTuple):
@@ -44,6 +46,36 @@ def words(hashes: Sequence[str]) -> NDArray[np.uint64]:
 def distances(one: NDArray[np.uint64], many: NDArray[np.uint64]) -> NDArray[np.int64]:
     """In how many bits ``one``, uint64[4], differs from each of ``many``, uint64[N, 4]: int64[N], 0 to 256."""
     return np.asarray(np.bitwise_count(many ^ one).sum(axis=1, dtype=np.int64))
+
+
+def looks(plain: NDArray[np.uint64], kind: Looks) -> list[NDArray[np.uint64]]:
+    """What the hashes of the same pictures would be, mirrored (one form) or also turned (seven), uint64[N, 4] each.
+
+    Mirroring turns the sign of every other term of the cosine transform and a diagonal flip transposes them, so the bits
+    follow from the bits, but for those between zero and the median. Of 20 pictures in scikit-image the hash of the
+    mirrored pixels differs in 2 to 84 of 256 bits, 16 in the median and most in fine regular texture; of the hash that
+    PDQ makes of mirrored terms it differs in at most 18: the rest is PDQ's sampling, which leans to one side.
+    """
+    if kind == "plain":
+        return []
+    across, down = _every_other_column(), _every_other_column(transposed=True)
+    if kind == "mirrored":
+        return [plain ^ across]
+    flipped = _transposed(plain)
+    return [form ^ mask for form in (plain, flipped) for mask in (across, down, across ^ down)] + [flipped]
+
+
+def _transposed(plain: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    bits = np.unpackbits(plain.astype(">u8").view(np.uint8), axis=1).reshape(-1, TERMS, TERMS)
+    packed = np.packbits(bits.transpose(0, 2, 1).reshape(-1, TERMS * TERMS), axis=1)
+    return np.asarray(packed.view(">u8"), dtype=np.uint64)
+
+
+@cache
+def _every_other_column(*, transposed: bool = False) -> NDArray[np.uint64]:
+    """A hash with the bits set whose terms are odd along the rows (or the columns): they change sign when mirrored."""
+    bits = np.tile(np.arange(TERMS, dtype=np.uint8) % 2, (TERMS, 1))  # bits stand last term first: 16, 15, …, 1
+    return np.asarray(np.packbits(bits.T if transposed else bits).view(">u8"), dtype=np.uint64)
 
 
 def _smoothed(image: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import specimens
-from stages.hashes import distances, pdq, words
+from stages.hashes import distances, looks, pdq, words
 from stages.measure import signals
 
 GREYS = {
@@ -131,3 +131,44 @@ def test_words_keep_the_order_of_the_bits():
 
 def test_the_farthest_two_hashes_are_256_bits_apart():
     assert distances(words(["f" * 64])[0], words(["0" * 64, "f" * 64])).tolist() == [256, 0]
+
+
+TURNS = {
+    "mirrored": lambda grey: grey[:, ::-1],
+    "upside down": lambda grey: grey[::-1],
+    "half round": lambda grey: np.rot90(grey, 2),
+    "left": np.rot90,
+    "right": lambda grey: np.rot90(grey, 3),
+    "transposed": np.transpose,
+    "transposed the other way": lambda grey: np.rot90(grey, 2).T,
+}
+
+
+@pytest.mark.parametrize("name", ["chelsea", "coffee", "rocket"])
+@pytest.mark.parametrize("turn", TURNS)
+def test_one_of_the_looks_is_near_the_hash_of_the_turned_picture_and_the_others_are_not(name, turn):
+    turned = words([digits(np.ascontiguousarray(TURNS[turn](GREYS[name])))])[0]
+    far = sorted(int(distances(turned, look)[0]) for look in looks(words([digits(GREYS[name])]), "turned"))
+    assert far[0] <= 24
+    assert far[1] >= 88
+
+
+@given(st.lists(HASHES, max_size=3))
+def test_looks_are_seven_others_of_which_the_first_is_the_mirror(hashes):
+    plain = words(hashes)
+    assert looks(plain, "plain") == []
+    turned = looks(plain, "turned")
+    (mirrored,) = looks(plain, "mirrored")
+    assert np.array_equal(turned[0], mirrored)
+    assert np.array_equal(looks(mirrored, "mirrored")[0], plain)
+    assert [look.shape for look in turned] == [plain.shape] * 7
+    for row in range(len(plain)):
+        assert len({tuple(look[row]) for look in [plain, *turned]}) in (4, 8)  # 4 for a hash that equals its transpose
+
+
+@given(st.lists(HASHES, min_size=1, max_size=3))
+def test_the_looks_of_a_look_are_the_same_eight(hashes):
+    plain = words(hashes)
+    eight = {look.tobytes() for look in [plain, *looks(plain, "turned")]}
+    for look in looks(plain, "turned"):
+        assert {each.tobytes() for each in [look, *looks(look, "turned")]} == eight

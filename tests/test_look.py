@@ -70,9 +70,8 @@ def test_a_frame_whose_bytes_are_crawls_is_not_of_this_folder(tmp_path):
 
 
 def test_a_folder_without_pictures_is_an_error_that_names_those_that_have_some(tmp_path):
-    tables.write(tmp_path, Verdict, [])
     with pytest.raises(
-        TableError, match="holds no pictures; look at data/crawl, frames, anonymise, prepare or generate"
+        TableError, match="holds no pictures; look at data/crawl, frames, clean, anonymise, prepare or generate"
     ):
         list(look.pictures(tmp_path))
 
@@ -131,5 +130,72 @@ def test_main_says_when_there_is_nothing_to_look_at(tmp_path, caplog, contents):
 def test_main_of_a_folder_that_is_none_is_one_message(tmp_path, caplog):
     assert look.main([str(tmp_path / "none")]) == 1
     assert caplog.messages == [
-        f"{tmp_path / 'none'}: holds no pictures; look at data/crawl, frames, anonymise, prepare or generate"
+        f"{tmp_path / 'none'}: holds no pictures; look at data/crawl, frames, clean, anonymise, prepare or generate"
     ]
+
+
+def cleaned(root, verdicts):
+    """What clean, frames and crawl leave of pictures of one colour each; ``verdicts`` are reason and twin by grey value."""
+    contents = {grey: encode_png(coloured(grey, grey, grey)) for grey in verdicts} | {0: b"no picture"}
+    ids = {grey: hashlib.sha256(content).hexdigest() for grey, content in contents.items()}
+    stills = {}
+    for store, values in (
+        ("crawl", [grey for grey in contents if grey % 2]),
+        ("frames", [grey for grey in contents if not grey % 2]),
+    ):
+        places = shards.write(root / store, {ids[grey]: contents[grey] for grey in values}, digits=1)
+        stills |= {id: still(id, place, store=store) for id, place in places.items()}
+    tables.write(root / "frames", Frame, stills.values())
+    rows = [
+        Verdict(id=ids[grey], keep=not reason, reason=reason, twin=ids.get(twin, ""))
+        for grey, (reason, twin) in verdicts.items()
+    ]
+    tables.write(root / "clean", Verdict, rows)
+    return root / "clean", ids
+
+
+def test_what_clean_left_is_shown_by_reason_and_twins_follow_their_best(tmp_path):
+    folder, ids = cleaned(
+        tmp_path, {0: ("broken", ""), 50: ("", ""), 61: ("", ""), 90: ("twin", 61), 101: ("twin", 50)}
+    )
+    found = look.judged(folder)
+    assert {reason: len(those) for reason, those in found.items()} == {"broken": 1, "kept": 2, "twin": 4}
+    groups = sorted([(ids[61], ids[90]), (ids[50], ids[101])])
+    labels = [label for best, twin in groups for label in (f"{best[:8]} stays", f"{twin[:8]} twin")]
+    assert [label for label, _ in found["twin"]] == labels
+    greys = {ids[grey][:8]: grey for grey in ids}
+    for label, content in found["twin"]:
+        assert decode(content)[0, 0, 0] == greys[label[:8]]
+
+
+def test_main_of_clean_leaves_one_sheet_for_each_reason(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    folder, ids = cleaned(tmp_path, {0: ("broken", ""), 51: ("", ""), 60: ("licence unknown", "")})
+    assert look.main([str(folder), "--out", str(tmp_path / "out")]) == 0
+    names = {file.name for file in (tmp_path / "out").iterdir()}
+    assert names == {"sheet-broken.png", "sheet-kept.png", "sheet-licence-unknown.png"}
+    page = decode((tmp_path / "out" / "sheet-kept.png").read_bytes())
+    assert page.shape == (look.CELL + 4 + look.LABEL, look.CELL + 4, 3)
+    assert (page[:80, :100] == 51).all()
+    assert (page[look.CELL :] < 128).any()
+    assert f"{ids[0][:8]}: not a picture of a known format" in caplog.messages
+    assert f"kept: 1 on {tmp_path / 'out' / 'sheet-kept.png'}" in caplog.messages
+
+
+def test_a_sheet_of_one_reason_has_no_more_than_it_may(tmp_path, monkeypatch):
+    monkeypatch.setattr(look, "MOST", 2)
+    folder, ids = cleaned(tmp_path, dict.fromkeys((11, 22, 33), ("", "")))
+    assert [label for label, _ in look.judged(folder)["kept"]] == sorted(ids[grey][:8] for grey in (11, 22, 33))[:2]
+
+
+def test_labels_stand_below_their_pictures_and_inside_their_cells():
+    page = look.sheet([coloured(255, 0, 0, height=8, width=8)] * 2, ["01234567 stays", ""])
+    ink = np.argwhere((page < 200).all(axis=-1))
+    assert ink[:, 0].min() >= look.CELL
+    assert ink[:, 1].max() < look.CELL + 4
+
+
+def test_clean_without_frames_beside_it_is_one_message(tmp_path, caplog):
+    tables.write(tmp_path / "clean", Verdict, [])
+    assert look.main([str(tmp_path / "clean"), "--out", str(tmp_path / "out")]) == 1
+    assert caplog.messages == [f"{tmp_path / 'frames' / 'frame.jsonl'}: there is no such table; `dvc repro` makes it"]

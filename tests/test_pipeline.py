@@ -449,7 +449,7 @@ def test_what_only_a_type_checker_imports_is_no_dependency():
 
 
 def test_code_that_is_not_run_is_caught():
-    assert idle_code("clean", [*DEFINED["clean"]["deps"], "stages/tensors.py"], SOURCES) == ["stages/tensors.py"]
+    assert idle_code("clean", [*DEFINED["clean"]["deps"], "stages/denoising.py"], SOURCES) == ["stages/denoising.py"]
 
 
 def test_an_import_of_another_stage_is_caught():

@@ -1,33 +1,77 @@
 """Decide which frames stay: those we may use, that are good enough, and the best of their near-duplicates."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stages import tables
-from stages.clean.verdicts import Config, judge
-from stages.errors import TableError
-from stages.records import Failure, Frame, Item, Quality, Report, Verdict
+import numpy as np
+from numpy.typing import NDArray
+
+from stages import tables, tensors
+from stages.clean import blocklist
+from stages.clean.balance import Balance, balance, summary
+from stages.clean.rules import Config, check_measured
+from stages.clean.suggestions import Suggestion, suggestions
+from stages.clean.verdicts import Known, judge
+from stages.errors import ConfigError, TableError
+from stages.records import Frame, Item, Quality, Report, Verdict
 
 __all__ = ["Config", "run"]
 
+EMBEDDINGS = "embedding"  # the tensors that ``measure`` may leave, by frame
 
-def run(config: Config, *, crawled: Path, frames: Path, measured: Path, out: Path) -> Report:
-    """Write one ``Verdict`` for each ``Frame``; report how many stay, and how many go for which reason.
+
+def run(config: Config, *, own: Path, crawled: Path, frames: Path, measured: Path, out: Path) -> Report:
+    """Write one ``Verdict`` for each ``Frame``; report how many stay, how many go for which reason, and of what.
+
+    Beside them lie a ``Balance`` of what stays and a ``Suggestion`` for each bound; neither changes a verdict.
 
     Raises:
+        ConfigError: when an entry of the block-list is none, or a rule in use has nothing measured to act on.
         TableError: when none stays, with the reasons.
     """
-    verdicts = judge(
-        tables.read(frames, Frame),
-        tables.by_id(crawled, Item),
-        tables.read(measured, Quality),
-        tables.read(measured, Failure),
-        config,
+    stills, items, quality = tables.read(frames, Frame), tables.by_id(crawled, Item), tables.read(measured, Quality)
+    check_measured(quality, config)
+    listed = blocklist.read(own, config.blocklist)
+    comparable = [each for each in quality if each.hash_quality >= config.min_hash_quality]
+    known = Known(
+        items=items,
+        quality={each.id: each for each in quality},
+        blocked=blocklist.blocked(stills, comparable, listed, distance=config.blocked_distance),
+        vectors=_vectors(measured) if config.likeness is not None else {},
     )
+    verdicts, advice = judge(stills, known, config), suggestions(quality, config)
+    sources = balance(stills, items, verdicts, thin=config.thin)
     tables.write(out, Verdict, verdicts)
+    tables.write(out, Balance, sources)
+    tables.write(out, Suggestion, advice)
+    return {**_outcome(verdicts), **_groups(verdicts), **summary(sources), **_advised(advice)}
+
+
+def _vectors(measured: Path) -> Mapping[str, NDArray[np.float32]]:
+    if not any(measured.glob(f"{EMBEDDINGS}-*")):
+        raise ConfigError(
+            "clean.likeness: measure left no embeddings to compare; choose some, as embedding=clip, or set null"
+        )
+    return {id: tensor.float().numpy() for id, tensor in tensors.read(measured, EMBEDDINGS).items()}
+
+
+def _outcome(verdicts: Sequence[Verdict]) -> Report:
     dropped = Counter(verdict.reason for verdict in verdicts if not verdict.keep)
     kept = sum(verdict.keep for verdict in verdicts)
     if not kept:
         why = ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items()))
         raise TableError(f"clean: none of {len(verdicts)} frames stays ({why}); loosen conf/clean.yaml or add pictures")
     return {"kept": kept} | {f"dropped/{reason.replace(' ', '_')}": count for reason, count in sorted(dropped.items())}
+
+
+def _groups(verdicts: Sequence[Verdict]) -> Report:
+    """How many kept frames stand for others too, and how many frames the largest such group has."""
+    sizes = Counter(verdict.twin for verdict in verdicts if verdict.twin)
+    return {"twins/groups": len(sizes), "twins/largest": 1 + max(sizes.values(), default=0)}
+
+
+def _advised(advice: Sequence[Suggestion]) -> Report:
+    """How many bounds could be suggested, and how many of these would drop other numbers of frames than now."""
+    known = [each for each in advice if each.suggested is not None]
+    return {"suggested": len(known), "suggested/other": sum(each.drops_now != each.drops_then for each in known)}

@@ -1,33 +1,52 @@
 """The stage on the sample site, where each trap has its verdict."""
 
 import dataclasses
+import shutil
 from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
 
-from stages import tables
+from stages import tables, tensors
+from stages.clean.balance import Balance
 from stages.clean.stage import Config, run
+from stages.clean.suggestions import Suggestion
 from stages.config import load
 from stages.crawl import site
 from stages.crawl import stage as crawl
-from stages.errors import TableError
+from stages.errors import ConfigError, TableError
 from stages.frames import stage as frames
 from stages.licences import Use
 from stages.measure import stage as measure
-from stages.records import Frame, Item, Verdict
+from stages.records import Frame, Item, Quality, Verdict
 from stages.web.client import Manners
 
 HOME = "http://sample.test"
 CONFIG = Config(
     use=Use(commercial=True, honour_opt_outs=True),
+    blocklist=(),
+    blocked_distance=31,
+    faces="keep",
+    min_face=0.0,
     min_side=96,
     min_sharpness=4.0,
     min_brightness=10.0,
     max_brightness=245.0,
+    max_dark=None,
+    max_bright=None,
     min_contrast=5.0,
+    min_entropy=None,
+    min_colourfulness=None,
+    max_text=None,
+    max_watermark=None,
+    min_aesthetic=None,
+    max_nsfw=None,
     twin_distance=40,
-    blocklist=(),
+    twin_looks="mirrored",
+    min_hash_quality=50,
+    likeness=None,
+    thin=3,
 )
 
 
@@ -47,7 +66,8 @@ def measured(tmp_path_factory):
         crawl.run(fetch, own=root, out=root / "crawl")
     defaults = load(Path(__file__).parents[2] / "params.yaml", "frames", frames.Config)
     frames.run(defaults, crawled=root / "crawl", out=root / "frames")
-    config = measure.Config(side=512, detector=detector)
+    limits = {"side": 512, "seconds": 60.0, "gigabytes": 1.0, "threads": 1}
+    config = measure.Config(detector=detector, embedding=None, aesthetic=None, nsfw=None, **limits)
     measure.run(config, crawled=root / "crawl", frames=root / "frames", out=root / "measure")
     return root
 
@@ -56,8 +76,9 @@ def measured(tmp_path_factory):
 def judged(measured, tmp_path):
     """Run the stage; gives the report, and each reason (or twin) by the path of the picture that goes."""
 
-    def judge(**others):
+    def judge(folders=None, **others):
         inputs = {"crawled": measured / "crawl", "frames": measured / "frames", "measured": measured / "measure"}
+        inputs |= {"own": tmp_path / "own"} | (folders or {})
         report = run(dataclasses.replace(CONFIG, **others), **inputs, out=tmp_path / "out")
         items, stills = tables.by_id(measured / "crawl", Item), tables.by_id(measured / "frames", Frame)
         path = {id: items[still.item].url.removeprefix(HOME) for id, still in stills.items()}
@@ -82,7 +103,9 @@ def test_every_trap_of_the_sample_site_has_its_verdict(judged):
         "/broken/blurred.jpg": "blurred",
     }
     counted = Counter({f"dropped/{reason}".replace(" ", "_"): 1 for reason in gone.values() if "/" not in reason})
-    assert report == {"kept": 96, "dropped/twin": 2, **counted}
+    assert {name: count for name, count in report.items() if "drop" in name} == {"dropped/twin": 2, **counted}
+    assert report["kept"] == 96
+    assert (report["twins/groups"], report["twins/largest"]) == (1, 3)
 
 
 def test_a_use_without_money_keeps_the_shops_picture_too(judged):
@@ -98,11 +121,84 @@ def test_a_blocked_picture_goes(judged, measured):
     assert report["dropped/blocked"] == 1
 
 
+def test_what_data_own_lists_goes_by_what_it_shows(judged, measured, tmp_path):
+    small = next(each for each in tables.read(measured / "crawl", Item) if each.url.endswith("/copies/small.jpg"))
+    (tmp_path / "own").mkdir()
+    listed = tables.by_id(measured / "measure", Quality)[small.id].hash
+    (tmp_path / "own" / "blocklist.txt").write_text(f"pdq:{listed}  # and every larger copy of it\n")
+    _, gone = judged()
+    blocked = {path for path, why in gone.items() if why == "blocked"}
+    assert blocked == {"/copies/again.jpg", "/copies/small.jpg", f"/{site.SUBJECT}/01-1.jpg"}
+
+
+def test_a_hash_that_says_little_is_not_held_against_a_listed_one(judged, measured, tmp_path):
+    quality = tables.read(measured / "measure", Quality)
+    listed = next(each for each in quality if each.hash_quality == max(each.hash_quality for each in quality))
+    entry = (f"pdq:{listed.hash}",)
+    assert judged(blocklist=entry)[0]["dropped/blocked"] >= 1
+    folder = tmp_path / "measure"
+    shutil.copytree(measured / "measure", folder)
+    tables.write(folder, Quality, [dataclasses.replace(each, hash_quality=49) for each in quality])
+    assert "dropped/blocked" not in judged({"measured": folder}, blocklist=entry)[0]
+
+
 def test_two_runs_leave_the_same_bytes(judged, tmp_path):
-    judged()
-    first = (tmp_path / "out" / "verdict.jsonl").read_bytes()
-    judged()
-    assert (tmp_path / "out" / "verdict.jsonl").read_bytes() == first
+    def left():
+        judged()
+        return {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()}
+
+    first = left()
+    assert set(first) == {"verdict.jsonl", "balance.jsonl", "suggestion.jsonl"}
+    assert left() == first
+
+
+def test_suggestions_are_written_and_never_followed(judged, tmp_path):
+    before = judged()[1]
+    rows = {row.id: row for row in tables.read(tmp_path / "out", Suggestion)}
+    assert rows["min_sharpness"].current == 4.0
+    assert rows["min_entropy"].current is None
+    assert rows["min_aesthetic"].suggested is None
+    assert any(row.drops_then != row.drops_now for row in rows.values())
+    suggested = {setting: row.suggested for setting, row in rows.items() if row.suggested is not None}
+    suggested["min_side"] = int(suggested["min_side"])
+    report, followed = judged(**suggested)
+    assert followed != before
+    dropped = {why for why in followed.values() if "/" not in why}
+    again = {row.id: row for row in tables.read(tmp_path / "out", Suggestion)}
+    assert {"blurred", "broken"} <= dropped
+    assert report["suggested"] == len(suggested)
+    assert {id: row.suggested for id, row in again.items()} == {id: row.suggested for id, row in rows.items()}
+
+
+def test_the_spread_over_sources_is_reported(judged, measured, tmp_path):
+    report, _ = judged()
+    rows = tables.read(tmp_path / "out", Balance)
+    assert {row.value: row.frames for row in rows if row.kind == "site"} == {"sample.test": 104}
+    assert report["site/largest_share"] == 1.0
+    assert report["page/thin"] == sum(row.thin for row in rows if row.kind == "page") > 0
+    nobody = next(row for row in rows if row.kind == "licence" and not row.value)
+    assert (nobody.frames > 0, nobody.kept, nobody.thin) == (True, 0, True)
+
+
+def test_lookalikes_need_embeddings(judged, measured, tmp_path):
+    with pytest.raises(ConfigError, match=r"^clean\.likeness: measure left no embeddings .* embedding=clip"):
+        judged(likeness=0.9)
+    folder = tmp_path / "measure"
+    shutil.copytree(measured / "measure", folder)
+    ids = [each.id for each in tables.read(folder, Quality)]
+    apart = torch.eye(len(ids) + 1)[: len(ids)]
+    _, before = judged()
+    kept = next(
+        id for id in ids if id not in {row.id for row in tables.read(tmp_path / "out", Verdict) if not row.keep}
+    )
+    other = next(row.id for row in tables.read(tmp_path / "out", Verdict) if row.keep and row.id != kept)
+    apart[ids.index(other)] = apart[ids.index(kept)] + 0.1 * apart[ids.index(other)]
+    tensors.write(folder, "embedding", dict(zip(ids, apart, strict=True)), digits=1)
+    report, gone = judged({"measured": folder}, likeness=0.99)
+    assert report["dropped/lookalike"] == 1
+    assert len(gone) == len(before) + 1
+    (row,) = (row for row in tables.read(tmp_path / "out", Verdict) if row.reason == "lookalike")
+    assert {row.id, row.twin} == {kept, other}
 
 
 def test_nothing_kept_is_an_error_with_the_reasons(judged):

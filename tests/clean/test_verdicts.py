@@ -3,24 +3,32 @@
 import dataclasses
 import itertools
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.clean.verdicts import Config, judge, near_duplicates
+from stages.clean.rules import RULES, Config, check_measured
+from stages.clean.verdicts import Known, judge
+from stages.errors import ConfigError
 from stages.licences import Use
-from stages.records import Failure, Frame, Item, Quality, Signal
+from stages.records import Frame, Item, Quality, Region, Signal
 from stages.shards import Place
 
+BOUNDS = {"min_side": 100, "min_sharpness": 4.0, "min_brightness": 10.0, "max_brightness": 245.0, "min_contrast": 5.0}
+OFF = dict.fromkeys(rule.setting for rule in RULES)
 CONFIG = Config(
     use=Use(commercial=True, honour_opt_outs=True),
-    min_side=100,
-    min_sharpness=4.0,
-    min_brightness=10.0,
-    max_brightness=245.0,
-    min_contrast=5.0,
-    twin_distance=-1,
     blocklist=(),
+    blocked_distance=31,
+    faces="keep",
+    min_face=0.0,
+    twin_distance=-1,
+    twin_looks="plain",
+    min_hash_quality=50,
+    likeness=None,
+    thin=3,
+    **(OFF | BOUNDS),
 )
 GOOD = {"width": 200, "height": 100, "sharpness": 4.0, "brightness": 128.0, "contrast": 5.0, "format": "PNG"}
 GOOD |= {"dark": 0.0, "bright": 0.0, "entropy": 7.0, "colourfulness": 9.0, "hash_quality": 100, "text": 0.0}
@@ -47,23 +55,29 @@ def item(id, **others):
     return Item(id=id, **(values | FREE | others))
 
 
-def quality(id, bits=0, **others):
+def quality(id, bits=0, faces=(), **others):
     """Facts with a hash of which the lowest ``bits`` bits are set."""
-    return Quality(id=id, hash=f"{(1 << bits) - 1:064x}", faces=(), **(GOOD | others))
+    return Quality(id=id, hash=f"{(1 << bits) - 1:064x}", faces=faces, **(GOOD | others))
 
 
-def verdict(*, said=None, config=CONFIG, **facts):
-    (one,) = judge([frame("a")], {"a": item("a", **(said or {}))}, [quality("a", **facts)], [], config)
+def known(items, facts, blocked=(), vectors=None):
+    """What is known of frames that are items of their own, but for ``items``."""
+    facts = {each.id: each for each in facts}
+    return Known(items=items, quality=facts, blocked=frozenset(blocked), vectors=vectors or {})
+
+
+def verdict(*, said=None, config=CONFIG, blocked=(), **facts):
+    (one,) = judge([frame("a")], known({"a": item("a", **(said or {}))}, [quality("a", **facts)], blocked), config)
     assert one.keep is not bool(one.reason)
     assert one.twin == ""
     return one.reason
 
 
-def verdicts(facts, sizes=None, **settings):
+def verdicts(facts, sizes=None, vectors=None, **settings):
     """What becomes of several frames, by id: "" when it stays, else its reason or the id of its twin."""
     frames = [frame(each.id, (sizes or {}).get(each.id, 1000)) for each in facts]
     config = dataclasses.replace(CONFIG, **settings)
-    rows = judge(frames, {each.id: item(each.id) for each in facts}, facts, [], config)
+    rows = judge(frames, known({each.id: item(each.id) for each in facts}, facts, vectors=vectors), config)
     return {row.id: row.twin or row.reason for row in rows}
 
 
@@ -119,18 +133,112 @@ def test_a_use_that_earns_nothing_may_take_non_commercial_pictures():
     assert verdict(said={"licence": ""}, config=config) == "licence unknown"
 
 
-def test_the_blocklist_comes_before_all_and_names_frames_or_items():
-    config = dataclasses.replace(CONFIG, blocklist=("a",))
-    assert verdict(said={"licence": ""}, config=config) == "blocked"
-    still = frame("still", item="a")
-    (one,) = judge([still], {"a": item("a")}, [quality("still")], [], config)
-    assert (one.keep, one.reason) == (False, "blocked")
+def test_what_is_blocked_goes_before_anything_else_is_asked():
+    assert verdict(said={"licence": ""}, blocked=("a",), **FAULTS) == "blocked"
+    assert verdict(blocked=("b",)) == ""
 
 
 def test_what_could_not_be_measured_is_broken():
-    failure = Failure(id="a", what="a", reason="cut off")
-    (one,) = judge([frame("a")], {"a": item("a", licence="")}, [], [failure], CONFIG)
+    (one,) = judge([frame("a")], known({"a": item("a", licence="")}, []), CONFIG)
     assert (one.keep, one.reason) == (False, "broken")
+
+
+# A value of each signal that the rule lets pass at the very bound, and one just beyond it
+BEYOND = {
+    "min_side": (100, {"height": 100}, {"height": 99}),
+    "min_sharpness": (4.0, {"sharpness": 4.0}, {"sharpness": 3.999}),
+    "min_brightness": (10.0, {"brightness": 10.0}, {"brightness": 9.999}),
+    "max_brightness": (245.0, {"brightness": 245.0}, {"brightness": 245.001}),
+    "max_dark": (0.5, {"dark": 0.5}, {"dark": 0.501}),
+    "max_bright": (0.5, {"bright": 0.5}, {"bright": 0.501}),
+    "min_contrast": (5.0, {"contrast": 5.0}, {"contrast": 4.999}),
+    "min_entropy": (3.0, {"entropy": 3.0}, {"entropy": 2.999}),
+    "min_colourfulness": (8.0, {"colourfulness": 8.0}, {"colourfulness": 7.999}),
+    "max_text": (0.2, {"text": 0.2}, {"text": 0.201}),
+    "max_watermark": (0.7, {"watermark": 0.7}, {"watermark": 0.701}),
+    "min_aesthetic": (5.0, {"aesthetic": 5.0}, {"aesthetic": 4.999}),
+    "max_nsfw": (0.4, {"nsfw": 0.4}, {"nsfw": 0.401}),
+}
+
+
+def test_these_tests_see_every_rule():
+    assert set(BEYOND) == {rule.setting for rule in RULES}
+    assert len({rule.reason for rule in RULES}) == len(RULES)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.setting)
+def test_every_rule_is_inclusive_and_null_puts_it_out_of_use(rule):
+    bound, meets, breaks = BEYOND[rule.setting]
+    config = dataclasses.replace(CONFIG, **(OFF | {rule.setting: bound}))
+    assert verdict(config=config, **meets) == ""
+    assert verdict(config=config, **breaks) == rule.reason
+    assert verdict(config=dataclasses.replace(CONFIG, **OFF), **breaks) == ""
+
+
+@pytest.mark.parametrize("setting", ["min_aesthetic", "max_nsfw"])
+def test_a_bound_on_what_was_measured_of_no_frame_is_an_error(setting):
+    config = dataclasses.replace(CONFIG, **{setting: 0.5})
+    name = setting.partition("_")[2]
+    with pytest.raises(
+        ConfigError, match=rf"^clean\.{setting}: no frame was measured for it; choose a model in conf/config"
+    ):
+        check_measured([quality("a"), quality("b")], config)
+    check_measured([quality("a"), quality("b", **{name: 0.1})], config)  # what was not measured of one breaks nothing
+    assert verdict(config=config) == ""
+    check_measured([], config)
+
+
+FACES = st.lists(st.integers(1, 100), max_size=3).map(
+    lambda sides: tuple(Region(left=0, top=0, width=side, height=side + 5, score=1.0, landmarks=()) for side in sides)
+)
+
+
+@given(FACES, st.booleans())
+def test_faces_are_kept_or_need_consent_or_are_required(faces, consented):
+    outcome = {
+        policy: verdict(
+            said={"consent": "release" if consented else ""},
+            config=dataclasses.replace(CONFIG, faces=policy, min_face=0.5),
+            faces=faces,
+        )
+        for policy in ("keep", "consented", "required")
+    }
+    seen = any(face.width >= 50 for face in faces)  # half of the short side of 100
+    assert outcome == {
+        "keep": "",
+        "consented": "face without consent" if seen and not consented else "",
+        "required": "" if seen else "no face",
+    }
+
+
+STRICTER = st.fixed_dictionaries(
+    {
+        "min_side": st.sampled_from([None, 100, 150]),
+        "min_sharpness": st.sampled_from([None, 4.0, 8.0]),
+        "max_dark": st.sampled_from([None, 0.5, 0.2]),
+        "max_text": st.sampled_from([None, 0.4, 0.1]),
+    }
+)
+
+
+@given(
+    st.lists(st.tuples(st.integers(90, 160), st.floats(0, 12), st.floats(0, 1), st.floats(0, 1)), max_size=8),
+    STRICTER,
+    STRICTER,
+)
+def test_a_stricter_bound_never_keeps_more(pictures, one, other):
+    facts = [
+        quality(f"{n}", width=side, height=side, sharpness=sharpness, dark=dark, text=text)
+        for n, (side, sharpness, dark, text) in enumerate(pictures)
+    ]
+    stricter = {setting: tighter(setting, one[setting], other[setting]) for setting in one}
+    kept = [{id for id, why in verdicts(facts, **settings).items() if not why} for settings in (one, stricter)]
+    assert kept[1] <= kept[0]
+
+
+def tighter(setting, *bounds):
+    given = [bound for bound in bounds if bound is not None]
+    return (max(given) if setting.startswith("min") else min(given)) if given else None
 
 
 def test_every_frame_gets_one_verdict_in_the_order_of_ids():
@@ -175,28 +283,36 @@ def test_a_picture_that_goes_for_another_reason_swallows_no_twin():
     assert verdicts(facts, twin_distance=0) == {"a": "blurred", "b": ""}
 
 
-def test_no_pictures_have_no_twins():
-    assert near_duplicates([], {}, 40) == {}
-
-
 def test_the_order_of_input_does_not_matter():
     facts = [quality("a"), quality("b", bits=8, width=300), quality("c", bits=16), quality("d", bits=40)]
     outcomes = [verdicts(list(order), {"c": 1001}, twin_distance=10) for order in itertools.permutations(facts)]
     assert all(outcome == outcomes[0] for outcome in outcomes)
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 256), st.integers(100, 103), st.integers(1, 3)), min_size=1, max_size=12),
-    st.integers(-1, 60),
-    st.randoms(use_true_random=False),
-)
-def test_those_that_stay_are_apart_and_those_that_go_are_near_one_that_stays(pictures, distance, random):
-    facts = [quality(f"{n:02d}", bits=bits, width=width) for n, (bits, width, _) in enumerate(pictures)]
-    sizes = {f"{n:02d}": size for n, (_, _, size) in enumerate(pictures)}
-    bits = {f"{n:02d}": each[0] for n, each in enumerate(pictures)}
-    twins = near_duplicates(facts, sizes, distance)
-    staying = [each.id for each in facts if each.id not in twins]
-    assert all(abs(bits[one] - bits[other]) > distance for one, other in itertools.combinations(staying, 2))
-    assert all(other in staying and abs(bits[one] - bits[other]) <= distance for one, other in twins.items())
-    random.shuffle(facts)
-    assert near_duplicates(facts, sizes, distance) == twins
+def test_a_twin_whose_stand_in_is_a_lookalike_is_given_the_one_that_stays():
+    facts = [quality("a", width=300, bits=200), quality("b"), quality("c", bits=3)]
+    vectors = {
+        id: np.array(vector, dtype=np.float32) for id, vector in {"a": [1, 0], "b": [1, 0.01], "c": [0, 1]}.items()
+    }
+    rows = judge(
+        [frame(each.id) for each in facts],
+        known({each.id: item(each.id) for each in facts}, facts, vectors=vectors),
+        dataclasses.replace(CONFIG, twin_distance=5, likeness=0.9),
+    )
+    assert [(row.id, row.reason, row.twin) for row in rows] == [
+        ("a", "", ""),
+        ("b", "lookalike", "a"),
+        ("c", "twin", "a"),
+    ]
+
+
+def test_without_a_bound_on_likeness_embeddings_are_not_compared():
+    same = {id: np.ones(2, dtype=np.float32) for id in "ab"}
+    facts = [quality("a"), quality("b", bits=200)]
+    assert verdicts(facts, vectors=same) == {"a": "", "b": ""}
+    assert verdicts(facts, vectors=same, likeness=0.99) == {"a": "", "b": "a"}
+
+
+def test_a_picture_whose_hash_says_little_is_no_twin():
+    facts = [quality("a"), quality("b", hash_quality=49), quality("c", hash_quality=50)]
+    assert verdicts(facts, twin_distance=0) == {"a": "", "b": "", "c": "a"}

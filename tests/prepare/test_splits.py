@@ -54,16 +54,30 @@ def _parts(joined):
     return len(set(colour.values()))
 
 
-@given(st.lists(st.integers(0, 256), max_size=10), st.integers(-1, 256))
-def test_near_pairs_are_all_pairs_within_the_distance_once(bits, distance):
-    ids = [f"{n:02d}" for n in range(len(bits))]
-    hashes = [f"{(1 << count) - 1:064x}" for count in bits]
-    found = {tuple(sorted(pair)) for pair in near_pairs(ids, hashes, distance=distance)}
-    assert found == {
+def joined(ids, pairs):
+    return groups(ids, [], pairs)
+
+
+MIRROR = int("".join("01" * 8 for _ in range(16)), 2)  # every other column of 16 x 16 bits: the odd terms
+
+
+@given(st.lists(st.tuples(st.integers(0, 256), st.booleans()), max_size=10), st.integers(-1, 100))
+def test_near_pairs_join_what_is_within_the_distance_mirrored_or_not_and_are_no_more_than_needed(made, distance):
+    ids = [f"{n:02d}" for n in range(len(made))]
+    values = [((1 << count) - 1) ^ (MIRROR if mirrored else 0) for count, mirrored in made]
+    found = list(near_pairs(ids, [f"{value:064x}" for value in values], distance=distance))
+    near = [
         (ids[one], ids[other])
-        for one, other in itertools.combinations(range(len(bits)), 2)
-        if abs(bits[one] - bits[other]) <= distance
-    }
+        for one, other in itertools.combinations(range(len(ids)), 2)
+        if min((values[one] ^ values[other] ^ mask).bit_count() for mask in (0, MIRROR)) <= distance
+    ]
+    assert joined(ids, found) == joined(ids, near)
+    assert len(found) == len(ids) - len(set(joined(ids, near).values()))
+
+
+def test_minus_one_joins_not_even_equal_hashes():
+    assert list(near_pairs(["a", "b"], ["0" * 64] * 2, distance=-1)) == []
+    assert list(near_pairs(["a", "b"], ["0" * 64] * 2, distance=0)) == [("a", "b")]
 
 
 SIZES = st.dictionaries(st.text("abcdef", min_size=1, max_size=4), st.integers(1, 20), min_size=2, max_size=15)
