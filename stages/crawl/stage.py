@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from tqdm import tqdm
 
-from stages import licences, plugins, shards, tables
+from stages import licences, plugins, rights, shards, tables
 from stages.config import settings
 from stages.crawl.sources import Found, Missed, Source, Visit
 from stages.errors import SourceError
@@ -73,18 +73,12 @@ def _item(digest: str, same: list[Found], place: Place) -> Item:
         title=first.title,
         author=first.author,
         credit=first.credit,
-        licence=licences.strictest(raw for each in same for raw in _statements(each)),
+        licence=licences.strictest(name for each in same for name in rights.statements(each.licence_evidence) or [""]),
         licence_evidence=tuple(dict.fromkeys(one for each in same for one in each.licence_evidence)),
         signals=tuple(dict.fromkeys(one for each in same for one in each.signals)),
         consent=first.consent if all(each.consent == first.consent for each in same) else "",
         place=place,
     )
-
-
-def _statements(found: Found) -> list[str]:
-    """The raw statements that count: those on the picture itself, or else those on its page."""
-    own = [each.raw for each in found.licence_evidence if each.scope == "picture"]
-    return own or [each.raw for each in found.licence_evidence] or [""]
 
 
 def _collect(config: Config, visit: Visit) -> Iterable[Found | Missed]:

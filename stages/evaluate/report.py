@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 
-from stages import licences, shards, tables
+from stages import rights, shards, tables
 from stages.errors import ImageError
 from stages.evaluate.pictures import Pictures
 from stages.images import Pixels, decode, encode_png
@@ -177,12 +177,7 @@ def _credits(sources: Sources, items: dict[str, Item], samples: Sequence[Sample]
     """A line for each source of a training picture, as its licence wants it."""
     frames = tables.by_id(sources.frames, Frame)
     used = {frames[sample.frame].item for sample in samples}
-    return sorted(
-        licences.attribution(
-            title=items[id].title, author=items[id].author, url=items[id].url, licence=items[id].licence
-        )
-        for id in used
-    )
+    return sorted(rights.attribution(items[id]) for id in used)
 
 
 def _inline(pixels: Pixels) -> str:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stages import licences
+from stages import rights
 from stages.records import Item, Sample, Score
 
 
@@ -53,11 +53,7 @@ def _data(facts: Facts) -> str:
     plain = Counter((sample.role, sample.split) for sample in facts.samples if not sample.variant)
     counts = ", ".join(f"{count} {role} {split}" for (role, split), count in sorted(plain.items()))
     table = "\n".join(f"| {licence} | {count} |" for licence, count in sorted(kinds.items()))
-    credit_lines = [
-        licences.attribution(title=item.title, author=item.author, url=item.url, licence=item.licence)
-        for item in facts.items
-    ]
-    credit = "\n".join(f"- {line}" for line in sorted(set(credit_lines)))
+    credit = "\n".join(f"- {line}" for line in sorted({rights.attribution(item) for item in facts.items}))
     return f"## What it learned from\n\n{counts}.\n\n| licence | files |\n|---|---|\n{table}\n\n### Credits\n\n{credit}"
 
 
