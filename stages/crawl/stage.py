@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from stages import licences, plugins, rights, shards, tables
 from stages.config import settings
+from stages.crawl import embedded
 from stages.crawl.sources import Found, Missed, Source, Visit
 from stages.errors import SourceError
 from stages.records import Failure, Item, Report
@@ -63,19 +64,20 @@ def items(found: Iterable[Found], places: Mapping[str, Place]) -> list[Item]:
 
 
 def _item(digest: str, same: list[Found], place: Place) -> Item:
-    first = same[0]
+    first, inside = same[0], embedded.read(same[0].body)
+    evidence = [(*inside.evidence, *each.licence_evidence) for each in same]
     return Item(
         id=digest,
         url=first.url,
         page=first.page,
         kind=first.kind,
         alt=first.alt,
-        title=first.title,
-        author=first.author,
-        credit=first.credit,
-        licence=licences.strictest(name for each in same for name in rights.statements(each.licence_evidence) or [""]),
-        licence_evidence=tuple(dict.fromkeys(one for each in same for one in each.licence_evidence)),
-        signals=tuple(dict.fromkeys(one for each in same for one in each.signals)),
+        title=first.title or inside.title,
+        author=first.author or inside.author,
+        credit=first.credit or inside.credit,
+        licence=licences.strictest(name for each in evidence for name in rights.statements(each) or [""]),
+        licence_evidence=tuple(dict.fromkeys(one for each in evidence for one in each)),
+        signals=tuple(dict.fromkeys((*(one for each in same for one in each.signals), *inside.signals))),
         consent=first.consent if all(each.consent == first.consent for each in same) else "",
         place=place,
     )
