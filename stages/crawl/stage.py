@@ -11,10 +11,10 @@ from tqdm import tqdm
 
 from stages import licences, plugins, rights, shards, tables
 from stages.config import settings
-from stages.crawl import embedded
+from stages.crawl import embedded, releases
 from stages.crawl.sources import Found, Missed, Source, Visit
 from stages.errors import SourceError
-from stages.records import Failure, Item, Report
+from stages.records import Consent, Failure, Item, Report
 from stages.shards import Place
 from stages.web.client import Manners
 
@@ -31,11 +31,12 @@ class Config:
 
 
 def run(config: Config, *, own: Path, out: Path) -> Report:
-    """Bring all that ``config.sources`` have; ``own`` is where the user's own pictures lie. Writes Item and Failure.
+    """Bring all that ``config.sources`` have; ``own`` is where the user's own pictures lie. Writes Item, Failure and Consent.
 
     Raises:
-        SourceError: when nothing was brought, or more failed than ``max_failures``.
+        SourceError: when nothing was brought, more failed than ``max_failures``, or consents cannot be read.
     """
+    consents = releases.read(own)
     visit = Visit(manners=config.manners, own=own, fresh_hours=config.fresh_hours)
     brought = list(
         tqdm(_collect(config, visit), desc="crawl", unit=" files", disable=not sys.stderr.isatty(), leave=False)
@@ -51,6 +52,7 @@ def run(config: Config, *, own: Path, out: Path) -> Report:
     bodies = {hashlib.sha256(each.body).hexdigest(): each.body for each in found}
     places = shards.write(out, bodies, digits=config.shard_digits)
     tables.write(out, Item, items(found, places))
+    tables.write(out, Consent, consents)
     tables.write(out, Failure, {each.url: _failure(each) for each in missed}.values())
     return _report(found, missed, bodies)
 

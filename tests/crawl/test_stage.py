@@ -9,7 +9,7 @@ from stages.crawl import site
 from stages.crawl.sources import Found
 from stages.crawl.stage import Config, items, run
 from stages.errors import SourceError
-from stages.records import Evidence, Failure, Item, Signal
+from stages.records import Consent, Evidence, Failure, Item, Signal
 from stages.shards import Place
 
 HOME = f"http://{site.HOST}"
@@ -220,7 +220,9 @@ def test_an_unknown_statement_makes_the_licence_unknown():
 
 
 def test_what_the_file_says_is_about_the_picture_and_kept_beside_the_rest():
-    body = xmp('cc:license="CC BY-NC 4.0" plus:DataMining="DMI-PROHIBITED" photoshop:Credit="Agency" cc:attributionName="Ann"')
+    body = xmp(
+        'cc:license="CC BY-NC 4.0" plus:DataMining="DMI-PROHIBITED" photoshop:Credit="Agency" cc:attributionName="Ann"'
+    )
     item = only(found(body=body, licence_evidence=said("CC0-1.0", scope="page"), signals=(NOAI,)))
     assert (item.licence, item.author, item.credit) == ("CC-BY-NC-4.0", "Ann", "Agency")
     assert [each.where for each in item.licence_evidence] == ["xmp cc:license", "json-ld"]
@@ -232,6 +234,18 @@ def test_a_file_and_a_page_that_differ_count_by_the_strictest():
     body = xmp('cc:license="CC BY-NC 4.0"')
     assert only(found(body=body, licence_evidence=said("CC0-1.0"))).licence == "CC-BY-NC-4.0"
     assert only(found(body=body, licence_evidence=said("CC BY-ND 4.0"))).licence == ""
+
+
+def test_the_consents_beside_the_pictures_become_a_table(config, own, tmp_path):
+    folder = own(a=b"1")
+    run(config(**FOLDER), own=folder, out=tmp_path / "out")
+    assert tables.read(tmp_path / "out", Consent) == []
+    (folder / "consent.yaml").write_text(
+        "release-1: {subjects: [S-1], basis: model release, scope: [train], granted: 2026-01-01}"
+    )
+    run(config(**FOLDER), own=folder, out=tmp_path / "out")
+    (record,) = tables.read(tmp_path / "out", Consent)
+    assert (record.id, record.subjects, record.scope) == ("release-1", ("S-1",), ("train",))
 
 
 def test_consent_counts_only_where_every_source_states_the_same():
