@@ -53,7 +53,7 @@ class Item:
     title: str
     author: str
     credit: str  # the credit line that the source asks for; empty when it asks for none
-    licence: str  # SPDX, the strictest that was stated; empty when none was
+    licence: str  # SPDX or LicenseRef-…, the strictest that was stated; empty when none was, or one is unknown
     licence_evidence: tuple[Evidence, ...]
     signals: tuple[Signal, ...]  # on training with it, for and against
     consent: str  # id of the consent record that covers the people in it; empty when there is none

@@ -56,6 +56,9 @@ def _jpeg(body: bytes) -> Iterator[tuple[str, bytes]]:
     """Segments up to the pixels: JPEG, ISO/IEC 10918-1, B.1.1."""
     at = 2
     while body[at] == 0xFF and body[at + 1] != 0xDA:
+        if body[at + 1] == 0xFF:  # bytes of fill may stand before a marker
+            at += 1
+            continue
         (size,) = struct.unpack_from(">H", body, at + 2)
         marker, content = body[at + 1], body[at + 4 : at + 2 + size]
         if marker == 0xED and content.startswith(b"Photoshop 3.0\0"):

@@ -146,6 +146,7 @@ def _refused(sources: Sources, items: dict[str, Item]) -> Iterator[dict[str, Any
 def _why(item: Item, verdict: Verdict, items: dict[str, Item], frames: dict[str, Frame]) -> str:
     said = [f"{each.where}: {each.raw}" for each in item.licence_evidence]
     said += [f"{each.kind}: {each.raw}" for each in item.signals]
+    said += [f"id {item.id}"]  # as clean.policy.reviewed wants it
     twin = f"twin of {items[frames[verdict.twin].item].url}" if verdict.twin else ""
     note = twin or ("; ".join(said) if verdict.reason not in QUALITY_REASONS else "")
     return f"{item.url} ({note})" if note else item.url

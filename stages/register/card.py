@@ -1,5 +1,6 @@
 """The model card: what the adapter is, what it learned from and by which right, how it was judged, what it is not."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,11 +54,16 @@ def _data(facts: Facts) -> str:
     counts = ", ".join(f"{count} {role} {split}" for (role, split), count in sorted(plain.items()))
     kinds = Counter(item.licence for item in facts.items)
     table = "\n".join(f"| {_linked(licence)} | {count} |" for licence, count in sorted(kinds.items()))
-    credit = "\n".join(f"- {line}" for line in sorted({rights.attribution(item) for item in facts.items}))
+    credit = "\n".join(f"- {_safe(line)}" for line in sorted({rights.attribution(item) for item in facts.items}))
     return (
         f"## What it learned from\n\n{counts}.\n\n| licence | files |\n|---|---|\n{table}\n\n"
         f"{_duties(facts.items)}\n\n### Credits\n\nAll pictures were cropped and scaled.\n\n{credit}"
     )
+
+
+def _safe(text: str) -> str:
+    """``text`` from the web, so that Markdown shows it and makes no link, tag or table of it."""
+    return re.sub(r"([\\<\[`|*])", r"\\\1", text)
 
 
 def _linked(licence: str) -> str:

@@ -191,6 +191,11 @@ def test_iptc_iim_says_title_author_credit_and_copyright():
     assert rights.licence_of(found.evidence) == ""
 
 
+def test_fill_before_a_marker_hides_nothing():
+    body = jpeg_with(store(DENIED)).replace(b"\xff\xeb", b"\xff\xff\xff\xeb")
+    assert [each.verdict for each in embedded.read(body).signals] == ["deny"]
+
+
 def test_a_refusal_in_iptc_iim_is_kept_and_counts():
     found = embedded.read(iim((116, b"(c) Ann. All Rights Reserved")))
     page = Evidence(where="rel=license", raw=BY, scope="page")

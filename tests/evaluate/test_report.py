@@ -1,4 +1,5 @@
 import base64
+import hashlib
 import re
 import shutil
 from dataclasses import replace
@@ -103,6 +104,8 @@ def test_hostile_titles_and_addresses_are_escaped(html, parsed):
 
 def test_what_was_refused_for_its_rights_is_named_and_not_shown(html, embedded):
     assert "licence unknown: 1" in html
+    refused = hashlib.sha256(b"licence unknown").hexdigest()
+    assert html.count(f"id {refused}") == 1  # so that who looks at it can name it
     assert not [picture for picture in embedded if (picture == (255, 0, 255)).all(axis=-1).any()]
 
 

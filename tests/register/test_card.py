@@ -88,3 +88,9 @@ def test_a_credit_line_of_the_sources_own_stands_in_for_title_and_author(facts):
     text = card.written(replace(facts, items=items))
     assert text.count("- Photo: Ann / Agency, CC0-1.0, https://a.test/") == 12
     assert "A coin by" not in text
+
+
+def test_hostile_titles_stay_text(facts):
+    title = "<script>x</script> [a](javascript:x) `b` | *c*\n\n# d"
+    text = card.written(replace(facts, items=[replace(facts.items[0], title=title)]))
+    assert r"- \<script>x\</script> \[a](javascript:x) \`b\` \| \*c\* # d by A & B, CC0-1.0, " in text
