@@ -72,7 +72,7 @@ def read(soup: BeautifulSoup, base: str) -> Statements:
     by_figure: dict[int, list[Said]] = defaultdict(list)
     here, of_page = urldefrag(base).url, list[Said]()
     for addresses, said in (*_json_ld(soup), *_microdata(soup)):
-        for address in {urldefrag(absolute(base, each)).url for each in addresses} - {here}:
+        for address in {urldefrag(absolute(base, each)).url for each in addresses}:
             by_address[address].append(said)
         if not addresses:
             of_page.append(said)

@@ -166,6 +166,14 @@ def test_a_bomb_of_entities_is_not_read():
     assert time.process_time() - start < 5
 
 
+def test_a_packet_with_a_document_type_is_not_read():
+    body = b'<!DOCTYPE x [<!ENTITY a "CC0">]>' + packet("<dc:rights>&a;</dc:rights>")
+    assert embedded.read(png(body, packed=True)).evidence == ()
+    assert embedded.read(png(body.replace(b"&a;", b"CC0")[32:], packed=True)).evidence == (
+        evidence("xmp dc:rights", "CC0"),
+    )
+
+
 # IPTC-IIM
 
 
@@ -337,6 +345,19 @@ def test_lengths_of_every_width_are_read():
 )  # fmt: skip
 def test_an_assertion_that_cannot_be_read_is_unknown_and_never_an_allowance(content):
     assert [each.verdict for each in manifests.signals(store(None, content=content))] == ["unknown"]
+
+
+def test_an_assertion_deeper_than_any_is_unknown():
+    deep = b"\x81" * 15 + b"\x00"
+    assert [
+        each.verdict
+        for each in manifests.signals(store(None, content=b"\xa2\x61x" + deep + cbor("entries") + cbor(DENIED)))
+    ] == ["deny"]
+    deep = b"\x81" * 17 + b"\x00"
+    assert [
+        each.verdict
+        for each in manifests.signals(store(None, content=b"\xa2\x61x" + deep + cbor("entries") + cbor(DENIED)))
+    ] == ["unknown"]
 
 
 def test_a_packed_or_cut_off_manifest_is_unknown():

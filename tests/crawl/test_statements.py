@@ -159,6 +159,11 @@ def test_rdfa_about_the_page_is_about_the_page():
     )
 
 
+def test_what_names_the_page_is_about_the_page_even_in_a_figure():
+    html = f'<figure><img src="a.jpg"><a about="" rel="license" href="{BY}">x</a></figure>'
+    assert only(html).evidence == (on_page(BY, "rdfa"),)
+
+
 def test_the_pictures_own_figure_goes_before_the_page():
     html = f'<link rel="license" href="{NC}"><figure><img src="a.jpg"><a rel="license" href="{CC0}">x</a></figure><img src="b.jpg">'
     first, second = read(html).values()
