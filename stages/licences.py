@@ -45,6 +45,8 @@ def _free(*, platform: bool) -> Terms:
 LONGEST_NAME = 200  # letters; longer texts are terms of use, and none that we know
 OWN = "LicenseRef-own"  # one's own pictures, or a contract that covers the declared use; counts only from a sidecar
 PUBLIC_DOMAIN = "LicenseRef-public-domain"  # stated, without the instrument that makes it so
+SHARE_ALIKE = "share adaptations under the same licence"  # names of duties
+UNPAID = "earn no money with it"
 _CODES = ("by", "by-sa", "by-nc", "by-nc-sa", "by-nd", "by-nc-nd")
 _VERSIONS = ("1.0", "2.0", "2.5", "3.0", "4.0")
 # The ports of the SPDX list, https://spdx.org/licenses/. Others go by the unported licence of the same version: the
@@ -219,13 +221,29 @@ def _asks_more(one: str, other: str) -> bool:
 class Duties:
     """What follows for a model that learned from pictures under several licences."""
 
-    because: Mapping[str, tuple[str, ...]]  # each duty, by its name in ``DUTIES``, and the licences that ask for it
+    because: Mapping[str, tuple[str, ...]]  # each duty, by its name, and the licences that ask for it
     unknown: bool  # for some picture nobody knows
 
     @property
     def names(self) -> frozenset[str]:
         """The duties that some licence asks for."""
         return frozenset(name for name, licences in self.because.items() if licences)
+
+    @property
+    def clash(self) -> tuple[str, ...]:
+        """Licences, without their versions, that one model cannot carry together; empty when none clash.
+
+        Share-alike asks for the very same licence (a later version will do: BY-SA 3.0, section 4(b)), and BY-SA for one
+        that lets others earn money, which any NC licence bars.
+        """
+        alike = {_unversioned(name) for name in self.because[SHARE_ALIKE]}
+        unpaid = {_unversioned(name) for name in self.because[UNPAID]}
+        found = alike | (unpaid if alike - unpaid else set())
+        return tuple(sorted(found)) if len(found) > 1 else ()
+
+
+def _unversioned(name: str) -> str:
+    return re.sub(r"-\d.*", "", name)
 
 
 def duties(licences: Iterable[str]) -> Duties:
@@ -238,8 +256,8 @@ def duties(licences: Iterable[str]) -> Duties:
 
 _DUTIES: Mapping[str, Callable[[Terms], bool]] = {
     "name the sources": lambda terms: terms.attribution,
-    "share adaptations under the same licence": lambda terms: terms.share_alike,
-    "earn no money with it": lambda terms: not terms.commercial,
+    SHARE_ALIKE: lambda terms: terms.share_alike,
+    UNPAID: lambda terms: not terms.commercial,
     "share no adaptations": lambda terms: not terms.derivatives,
     "make no adaptations": lambda terms: not terms.private_changes,
     "read the platform's terms of the day": lambda terms: terms.platform,

@@ -213,6 +213,14 @@ def test_the_duties_of_a_set_are_all_those_of_its_licences_with_whose_they_are()
     assert duties(["CC-BY-NC-ND-3.0"]).names >= {"earn no money with it", "share no adaptations", "make no adaptations"}
 
 
+def test_two_share_alike_licences_clash_and_two_versions_of_one_do_not():
+    assert duties(["CC-BY-SA-4.0", "CC-BY-NC-SA-4.0", "CC-BY-4.0"]).clash == ("CC-BY-NC-SA", "CC-BY-SA")
+    assert duties(["CC-BY-SA-4.0", "CC-BY-SA-3.0-DE", "CC-BY-4.0"]).clash == ()
+    assert duties(["CC-BY-SA-4.0", "CC-BY-NC-3.0"]).clash == ("CC-BY-NC", "CC-BY-SA")
+    assert duties(["CC-BY-NC-SA-4.0", "CC-BY-NC-3.0"]).clash == ()
+    assert duties([]).clash == ()
+
+
 def test_what_is_unknown_in_a_set_is_said():
     assert duties(["CC0-1.0", ""]).unknown
     assert duties(["MIT"]).unknown
@@ -224,6 +232,7 @@ def test_one_more_picture_never_makes_a_set_freer(names, one_more):
     before, after = duties(names), duties([*names, one_more])
     assert after.names >= before.names
     assert after.unknown >= before.unknown
+    assert set(after.clash) >= set(before.clash)
 
 
 def test_the_free_ones_ask_for_nothing():

@@ -77,6 +77,7 @@ def _duties(items: Sequence[Item]) -> str:
     found = licences.duties(item.licence for item in items)
     lines = [f"- {duty}: {', '.join(names)}" for duty, names in found.because.items() if names]
     lines += ["- find out what the unknown ones ask for"] if found.unknown else []
+    lines += [f"- leave some out: no model can carry {' and '.join(found.clash)} together"] if found.clash else []
     consents = sorted({item.consent for item in items if item.consent})
     lines += [f"- keep to the consents {', '.join(consents)}"] if consents else []
     return "### What they ask for\n\n" + ("\n".join(lines) or "Nothing: all are free of conditions.")

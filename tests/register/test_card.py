@@ -81,6 +81,10 @@ def test_the_strictest_duties_are_named_with_the_licences_that_ask_for_them(fact
     assert "- find out what the unknown ones ask for\n- keep to the consents release-1\n" in text
     assert "| unknown | 4 |" in text
     assert "earn no money" not in text
+    assert "leave some out" not in text
+    items = [replace(item, licence=f"CC-BY-{'NC-' * (n % 2)}SA-4.0") for n, item in enumerate(facts.items)]
+    text = card.written(replace(facts, items=items))
+    assert "- leave some out: no model can carry CC-BY-NC-SA and CC-BY-SA together\n" in text
 
 
 def test_a_credit_line_of_the_sources_own_stands_in_for_title_and_author(facts):
