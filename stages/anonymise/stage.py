@@ -1,17 +1,22 @@
 """Make people unrecognisable who did not agree; what has no such people is left where it lies."""
 
+import logging
+from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from stages import machine, plugins, shards, tables
+from stages import machine, plugins, rights, shards, tables
 from stages.anonymise.redact import Method, redact
 from stages.config import settings
 from stages.detectors import Detector
 from stages.errors import ImageError
 from stages.images import Pixels, decode, encode_png
-from stages.records import Frame, Item, Quality, Redaction, Region, Report, Verdict
+from stages.records import Consent, Frame, Item, Quality, Redaction, Region, Report, Scope, Verdict
+
+log = logging.getLogger(__name__)
 
 ROUNDS = 4  # how often a redacted picture is searched again before it is given up on
 
@@ -25,6 +30,8 @@ class Config:
     margin: Annotated[float, Field(ge=0, le=1)]  # of the face, added on every side
     detector: dict[str, Any]  # the one that ``measure`` used
     shard_digits: Annotated[int, Field(ge=1, le=4)]
+    publish: bool  # the weights leave the house, and a consent must cover that
+    consent_on: date  # the day on which a consent must count
 
 
 def run(config: Config, *, crawled: Path, frames: Path, measured: Path, cleaned: Path, out: Path) -> Report:
@@ -38,7 +45,11 @@ def run(config: Config, *, crawled: Path, frames: Path, measured: Path, cleaned:
     detect: Detector = plugins.build("stages.detectors", config.detector)
     stores = {"crawl": crawled, "frames": frames}
     found = [frame for frame in tables.read(frames, Frame) if frame.id in kept and faces[frame.id]]
-    chosen = [frame for frame in found if must_go(items[frame.item], config.faces)]
+    scopes: tuple[Scope, ...] = ("train", "publish") if config.publish else ("train",)
+    known = rights.consents(tables.read(crawled, Consent), on=config.consent_on, scopes=scopes)
+    for void in rights.void_consents((items[frame.item] for frame in found), known):
+        log.warning("anonymise: consent %s, so it counts as none; see data/own/consent.yaml", void)
+    chosen = [frame for frame in found if must_go(items[frame.item], config.faces, known)]
 
     def redacted(frame: Frame) -> tuple[bytes, int]:
         pixels = decode(shards.read(stores[frame.store], frame.place))
@@ -50,9 +61,9 @@ def run(config: Config, *, crawled: Path, frames: Path, measured: Path, cleaned:
     return {"redacted": len(results), "with_consent": len(found) - len(chosen)}
 
 
-def must_go(item: Item, policy: Literal["without consent", "all", "none"]) -> bool:
-    """Whether the faces in ``item`` are to be made unrecognisable."""
-    return policy == "all" or (policy == "without consent" and not item.consent)
+def must_go(item: Item, policy: Literal["without consent", "all", "none"], known: Mapping[str, str]) -> bool:
+    """Whether the faces in ``item`` are to be made unrecognisable; ``known`` is from ``rights.consents``."""
+    return policy == "all" or (policy == "without consent" and not rights.consented(item, known))
 
 
 def _until_none(

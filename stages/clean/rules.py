@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages import licences
+from stages import rights
 from stages.config import settings
 from stages.errors import ConfigError
 from stages.hashes import Looks
@@ -19,7 +19,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Config:
     """When a frame is dropped. Every bound is inclusive: a frame that just meets it stays; null puts a rule out of use."""
 
-    use: licences.Use
+    policy: rights.Policy
     blocklist: tuple[str, ...]  # sha256: or pdq: and 64 hexadecimal digits
     blocked_distance: Annotated[int, Field(ge=-1, le=256)]  # bits of the hash; -1 goes by digests only
     faces: Literal[

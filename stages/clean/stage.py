@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stages import tables, tensors
+from stages import rights, tables, tensors
 from stages.clean import blocklist
 from stages.clean.balance import Balance, balance, summary
 from stages.clean.rules import Config, check_measured
@@ -45,7 +45,8 @@ def run(config: Config, *, own: Path, crawled: Path, frames: Path, measured: Pat
     tables.write(out, Verdict, verdicts)
     tables.write(out, Balance, sources)
     tables.write(out, Suggestion, advice)
-    return {**_outcome(verdicts), **_groups(verdicts), **summary(sources), **_advised(advice)}
+    decided = {"policy": rights.mark(config.policy)}
+    return {**_outcome(verdicts), **decided, **_groups(verdicts), **summary(sources), **_advised(advice)}
 
 
 def _vectors(measured: Path) -> Mapping[str, NDArray[np.float32]]:
@@ -61,7 +62,10 @@ def _outcome(verdicts: Sequence[Verdict]) -> Report:
     kept = sum(verdict.keep for verdict in verdicts)
     if not kept:
         why = ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items()))
-        raise TableError(f"clean: none of {len(verdicts)} frames stays ({why}); loosen conf/clean.yaml or add pictures")
+        raise TableError(
+            f"clean: none of {len(verdicts)} frames stays ({why}); "
+            "loosen conf/clean.yaml, choose another of conf/policy or add pictures"
+        )
     return {"kept": kept} | {f"dropped/{reason.replace(' ', '_')}": count for reason, count in sorted(dropped.items())}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stages import licences
+from stages import rights
 from stages.clean import twins
 from stages.clean.rules import Config, broken
 from stages.records import Frame, Item, Quality, Verdict
@@ -49,10 +49,8 @@ def _fault(frame: Frame, known: Known, config: Config) -> str:
         return "broken"
     if frame.id in known.blocked:
         return "blocked"
-    if refusal := licences.refusal(
-        item.licence, opted_out=any(each.verdict == "deny" for each in item.signals), use=config.use
-    ):
-        return refusal
+    if rule := rights.decide(item, config.policy).rule:
+        return rule
     return _face_fault(item, quality, config) or broken(quality, config)
 
 

@@ -10,11 +10,13 @@ from typing import Annotated, Any
 from pydantic import Field
 from tqdm import tqdm
 
-from stages import licences, plugins, shards, tables
+from stages import licences, plugins, rights, shards, tables
 from stages.config import settings
+from stages.crawl import embedded, releases
+from stages.crawl.embedded import Embedded
 from stages.crawl.sources import Found, Missed, Source, Visit
 from stages.errors import SourceError
-from stages.records import Failure, Item, Report
+from stages.records import Consent, Failure, Item, Report
 from stages.shards import Place
 from stages.web.client import Manners
 
@@ -31,13 +33,15 @@ class Config:
 
 
 def run(config: Config, *, own: Path, out: Path) -> Report:
-    """Bring all that ``config.sources`` have; ``own`` is where the user's own pictures lie. Writes Item and Failure.
+    """Bring all that ``config.sources`` have; ``own`` is where the user's own pictures lie. Writes Item, Failure and Consent.
 
     Raises:
-        SourceError: when nothing was brought, or more failed than ``max_failures``.
+        SourceError: when nothing was brought, more failed than ``max_failures``, or consents cannot be read.
     """
+    consents = releases.read(own)
     visit = Visit(manners=config.manners, own=own, fresh_hours=config.fresh_hours)
     found: dict[str, list[Found]] = {}  # by digest, each without its body: memory holds one picture at a time
+    inside: dict[str, Embedded] = {}  # what the file itself says, by digest
     missed: list[Missed] = []
     with shards.Writer(out, digits=config.shard_digits) as writer:
         for each in tqdm(
@@ -49,41 +53,38 @@ def run(config: Config, *, own: Path, out: Path) -> Report:
             digest = hashlib.sha256(each.body).hexdigest()
             if digest not in found:
                 writer.add(digest, each.body)
+                inside[digest] = embedded.read(each.body)
             found.setdefault(digest, []).append(replace(each, body=b""))
         _check(config, found, missed)
-    tables.write(out, Item, items(found, writer.places))
+    tables.write(out, Item, items(found, inside, writer.places))
+    tables.write(out, Consent, consents)
     tables.write(out, Failure, {each.url: _failure(each) for each in missed}.values())
     return _report(found, missed, writer.places)
 
 
-def items(found: Mapping[str, list[Found]], places: Mapping[str, Place]) -> list[Item]:
+def items(found: Mapping[str, list[Found]], inside: Mapping[str, Embedded], places: Mapping[str, Place]) -> list[Item]:
     """One ``Item`` for each digest of bytes. What was said of the same bytes in several places is said of all."""
-    return [_item(digest, same, places[digest]) for digest, same in found.items()]
+    return [_item(digest, same, inside[digest], places[digest]) for digest, same in found.items()]
 
 
-def _item(digest: str, same: list[Found], place: Place) -> Item:
+def _item(digest: str, same: list[Found], inside: Embedded, place: Place) -> Item:
     first = same[0]
+    evidence = [(*inside.evidence, *each.licence_evidence) for each in same]
     return Item(
         id=digest,
         url=first.url,
         page=first.page,
         kind=first.kind,
         alt=first.alt,
-        title=first.title,
-        author=first.author,
-        credit=first.credit,
-        licence=licences.strictest(raw for each in same for raw in _statements(each)),
-        licence_evidence=tuple(dict.fromkeys(one for each in same for one in each.licence_evidence)),
-        signals=tuple(dict.fromkeys(one for each in same for one in each.signals)),
+        title=first.title or inside.title,
+        author=first.author or inside.author,
+        credit=first.credit or inside.credit,
+        licence=licences.strictest(name for each in evidence for name in rights.statements(each) or [""]),
+        licence_evidence=tuple(dict.fromkeys(one for each in evidence for one in each)),
+        signals=tuple(dict.fromkeys((*(one for each in same for one in each.signals), *inside.signals))),
         consent=first.consent if all(each.consent == first.consent for each in same) else "",
         place=place,
     )
-
-
-def _statements(found: Found) -> list[str]:
-    """The raw statements that count: those on the picture itself, or else those on its page."""
-    own = [each.raw for each in found.licence_evidence if each.scope == "picture"]
-    return own or [each.raw for each in found.licence_evidence] or [""]
 
 
 def _collect(config: Config, visit: Visit) -> Iterable[Found | Missed]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import yaml
 
+from stages import licences
 from stages.dataset.entries import Entry
 
 NAME = "darkroom"
@@ -45,11 +46,6 @@ def people(entries: Sequence[Entry]) -> str:
     )
 
 
-def address(licence: str) -> str:
-    """Where the text of ``licence`` (SPDX) stands."""
-    return f"https://spdx.org/licenses/{licence}.html" if licence else "unknown"
-
-
 def _head(entries: Sequence[Entry], splits: Mapping[str, str]) -> dict[str, object]:
     names = {entry.licence for entry in entries}
     only = next(iter(names)).lower() if len(names) == 1 else ""
@@ -72,7 +68,7 @@ def _counts(entries: Sequence[Entry]) -> str:
 
 def _licences(entries: Sequence[Entry]) -> str:
     counts = Counter(entry.licence for entry in entries)
-    rows = "\n".join(f"| [{name or 'unknown'}]({address(name)}) | {count} |" for name, count in sorted(counts.items()))
+    rows = "\n".join(f"| [{name or 'unknown'}]({licences.page(name)}) | {count} |" for name, count in sorted(counts.items()))
     note = "As the sources stated them in a form that machines read; nobody checked them by hand."
     return f"## Licences\n\n| licence | pictures |\n|---|---|\n{rows}\n\n{note}"
 

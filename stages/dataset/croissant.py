@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from stages import licences
 from stages.dataset import card
 from stages.dataset.entries import Entry
 
@@ -46,7 +47,7 @@ def written(folder: Path, entries: Sequence[Entry]) -> str:
         "conformsTo": VERSION,
         "name": card.NAME,
         "description": card.summary(entries),
-        "license": [card.address(licence) for licence in sorted({entry.licence for entry in entries})],
+        "license": [licences.page(licence) for licence in sorted({entry.licence for entry in entries})],
         "version": _version(folder, splits),
         "rai:dataCollection": "Crawled with the licence and the opt-out signals of every picture recorded.",
         "rai:personalSensitiveInformation": card.people(entries),

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from stages import images, licences, shards, tables
+from stages import images, rights, shards, tables
 from stages.records import Frame, Item, Redaction, Role, Sample
 
 SPLITS: dict[str, Literal["train", "test"]] = {"train": "train", "heldout": "test"}  # the names that others know
@@ -100,6 +100,6 @@ def _entry(sample: Sample, item: Item, redacted: int) -> Entry:
         title=item.title,
         author=item.author,
         licence=item.licence,
-        attribution=licences.attribution(title=item.title, author=item.author, url=item.url, licence=item.licence),
+        attribution=rights.attribution(item),
         consent=item.consent,
     )

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
-from stages import tables, tensors
+from stages import config, rights, tables, tensors
 from stages.clean.balance import Balance
 from stages.clean.stage import Config, run
 from stages.clean.suggestions import Suggestion
@@ -17,14 +18,17 @@ from stages.crawl import site
 from stages.crawl import stage as crawl
 from stages.errors import ConfigError, TableError
 from stages.frames import stage as frames
-from stages.licences import Use
 from stages.measure import stage as measure
 from stages.records import Frame, Item, Quality, Verdict
 from stages.web.client import Manners
 
 HOME = "http://sample.test"
+POLICIES = {
+    file.stem: config.check(yaml.safe_load(file.read_text()), rights.Policy, where=file.name)
+    for file in (Path(__file__).parents[2] / "conf/policy").glob("*.yaml")
+}
 CONFIG = Config(
-    use=Use(commercial=True, honour_opt_outs=True),
+    policy=POLICIES["licensed"],
     blocklist=(),
     blocked_distance=31,
     faces="keep",
@@ -104,12 +108,12 @@ def test_every_trap_of_the_sample_site_has_its_verdict(judged):
     }
     counted = Counter({f"dropped/{reason}".replace(" ", "_"): 1 for reason in gone.values() if "/" not in reason})
     assert {name: count for name, count in report.items() if "drop" in name} == {"dropped/twin": 2, **counted}
-    assert report["kept"] == 96
+    assert (report["kept"], report["policy"]) == (96, rights.mark(CONFIG.policy))
     assert (report["twins/groups"], report["twins/largest"]) == (1, 3)
 
 
-def test_a_use_without_money_keeps_the_shops_picture_too(judged):
-    report, gone = judged(use=Use(commercial=False, honour_opt_outs=False))
+def test_research_without_money_keeps_the_shops_picture_too(judged):
+    report, gone = judged(policy=POLICIES["research"])
     assert report["kept"] >= 97
     assert not {"/shop/cat.jpg", "/noai/retina.jpg"} & {path for path, why in gone.items() if "/" not in why}
 
@@ -199,6 +203,17 @@ def test_lookalikes_need_embeddings(judged, measured, tmp_path):
     assert len(gone) == len(before) + 1
     (row,) = (row for row in tables.read(tmp_path / "out", Verdict) if row.reason == "lookalike")
     assert {row.id, row.twin} == {kept, other}
+
+
+def test_another_policy_decides_again_over_the_same_crawl(judged):
+    kept = {name: judged(policy=policy, min_sharpness=0.0)[0] for name, policy in POLICIES.items() if name != "own"}
+    assert kept["licensed"]["kept"] < kept["eu_tdm"]["kept"] < kept["research"]["kept"]
+    assert len({report["policy"] for report in kept.values()}) == 3
+
+
+def test_a_policy_that_refuses_everything_says_which_rule_refused_how_many(judged):
+    with pytest.raises(TableError, match=r"none of 104 frames stays \(1 broken, 103 licence unknown\); .*conf/policy"):
+        judged(policy=POLICIES["own"])
 
 
 def test_nothing_kept_is_an_error_with_the_reasons(judged):

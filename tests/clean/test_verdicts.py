@@ -2,23 +2,30 @@
 
 import dataclasses
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stages import config as settings
+from stages import rights
 from stages.clean.rules import RULES, Config, check_measured
 from stages.clean.verdicts import Known, judge
 from stages.errors import ConfigError
-from stages.licences import Use
 from stages.records import Frame, Item, Quality, Region, Signal
 from stages.shards import Place
 
+POLICIES = {
+    file.stem: settings.check(yaml.safe_load(file.read_text()), rights.Policy, where=file.name)
+    for file in (Path(__file__).parents[2] / "conf/policy").glob("*.yaml")
+}
 BOUNDS = {"min_side": 100, "min_sharpness": 4.0, "min_brightness": 10.0, "max_brightness": 245.0, "min_contrast": 5.0}
 OFF = dict.fromkeys(rule.setting for rule in RULES)
 CONFIG = Config(
-    use=Use(commercial=True, honour_opt_outs=True),
+    policy=POLICIES["licensed"],
     blocklist=(),
     blocked_distance=31,
     faces="keep",
@@ -127,10 +134,11 @@ def test_rights_come_before_quality(said, reason):
     assert verdict(said=said, **FAULTS) == reason
 
 
-def test_a_use_that_earns_nothing_may_take_non_commercial_pictures():
-    config = dataclasses.replace(CONFIG, use=Use(commercial=False, honour_opt_outs=False))
-    assert verdict(said={"licence": "CC-BY-NC-4.0", "signals": NOAI}, config=config) == ""
-    assert verdict(said={"licence": ""}, config=config) == "licence unknown"
+def test_the_policy_says_what_speaks_against_a_picture():
+    research = dataclasses.replace(CONFIG, policy=POLICIES["research"])
+    assert verdict(said={"licence": "CC-BY-NC-4.0", "signals": NOAI}, config=research) == ""
+    own = dataclasses.replace(CONFIG, policy=POLICIES["own"])
+    assert verdict(config=own) == "licence unknown"
 
 
 def test_what_is_blocked_goes_before_anything_else_is_asked():

@@ -29,7 +29,7 @@ def test_several_or_an_unknown_one_are_other_with_a_link(some, licences):
 
 def test_every_licence_is_counted_and_every_author_credited_once(some):
     text = card.written([*some, *some], {})
-    assert "[CC-BY-SA-4.0](https://spdx.org/licenses/CC-BY-SA-4.0.html) | 4 |" in text
+    assert "[CC-BY-SA-4.0](https://creativecommons.org/licenses/by-sa/4.0/) | 4 |" in text
     lines = text[text.index("## Credits") :].splitlines()[2:]
     assert lines == sorted({f"- {entry.attribution}" for entry in some})
 
