@@ -2,7 +2,7 @@
 
     memory    every data stage over N tiny pictures, each in a process of its own: CPU seconds, wall seconds and the peak
               of its memory, its workers' included; for every N given, so that growth shows
-    pixels    crawl, frames and prepare over few and over many pictures of one megapixel: the peak must not grow with them
+    pixels    crawl and prepare over 25 and over 200 pictures of one megapixel: the peak must not grow with them
     engines   the same item function (decode, shrink, sharpness and digest of 200 pictures of one megapixel) on each
               engine that is installed: wall seconds of a first and a second pass, CPU seconds of all processes, and the
               digest of the results
@@ -137,9 +137,9 @@ def memory(rows: Sequence[int]) -> dict[str, object]:
 
 
 def pixels(_: Sequence[int]) -> dict[str, object]:
-    """Stages that write pixels, over 40 and over 400 large pictures."""
+    """Stages that write pixels, over few and over many large pictures."""
     found: dict[str, dict[int, object]] = {stage: {} for stage in ("crawl", "prepare")}
-    for count in (40, 400):
+    for count in (25, 200):
         with tempfile.TemporaryDirectory() as folder:
             project = _project(Path(folder))
             (project / "params.yaml").write_text(

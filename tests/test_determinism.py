@@ -83,21 +83,21 @@ def own():
     return files | {"cats/twin of cat_0.png": encode_png(smaller), "Astronaut.png": encode_png(astronaut)}
 
 
-def commands():
-    """What dvc.yaml runs for each data stage, without the interpreter."""
+def commands(stages):
+    """What dvc.yaml runs for each of ``stages``, without the interpreter."""
     defined = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-    return [shlex.split(defined[stage]["cmd"])[3:] for stage in STAGES]
+    return [shlex.split(defined[stage]["cmd"])[3:] for stage in stages]
 
 
-def left_by(own, folder, **environment):
-    """The digest of every file that the stages leave in ``folder``, and what was different in their process."""
+def left_by(own, folder, *, stages=STAGES, **environment):
+    """The digest of every file that ``stages`` leave in ``folder``, and what was different in their process."""
     for name, content in own.items():
         file = folder / "data/own" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
     (folder / "params.yaml").write_text(params.composed(OVERRIDES), encoding="utf-8")
     settings = {"PYTHONPATH": str(ROOT), "DARKROOM_WORKERS": "2", "PYTHONHASHSEED": "1", "TZ": "UTC"} | environment
-    command = [sys.executable, "-c", PROGRAM, json.dumps(commands())]
+    command = [sys.executable, "-c", PROGRAM, json.dumps(commands(stages))]
     done = subprocess.run(
         command, cwd=folder, env=os.environ | settings, capture_output=True, text=True, encoding="utf-8", check=False
     )
@@ -141,8 +141,12 @@ def test_the_bytes_do_not_depend_on_folder_order_hash_seed_locale_time_zone_and_
     assert found == digests
 
 
-@pytest.mark.parametrize("engine", ["processes", "ray"])
-def test_every_engine_leaves_the_same_bytes(own, expected, tmp_path, engine, request):
-    address = {"RAY_ADDRESS": request.getfixturevalue("cluster")} if engine == "ray" else {}
-    found, _ = left_by(own, tmp_path, DARKROOM_ENGINE=engine, **address)
+def test_other_processes_leave_the_same_bytes(own, expected, tmp_path):
+    found, _ = left_by(own, tmp_path, DARKROOM_ENGINE="processes")
     assert found == expected[1]
+
+
+def test_a_cluster_leaves_the_same_bytes(own, expected, tmp_path, cluster):
+    found, _ = left_by(own, tmp_path, stages=STAGES[:3], DARKROOM_ENGINE="ray", RAY_ADDRESS=cluster)
+    assert len(found) >= 10
+    assert found.items() <= expected[1].items()
