@@ -1,24 +1,56 @@
-"""What changes the speed and not the result: workers, device, cache folder. It comes from the environment.
+"""What changes the speed and not the result: engine, workers, device, cache folder. It comes from the environment.
 
-``DARKROOM_WORKERS``  threads for item by item work; the number of cores when unset
+``DARKROOM_ENGINE``   who works item by item: ``threads`` (unless set), ``processes``, ``daft`` or ``ray``
+``DARKROOM_WORKERS``  how many of them at a time; the number of cores when unset
 ``DARKROOM_DEVICE``   ``cpu`` or ``cuda``; the first GPU when there is one
 ``DARKROOM_CACHE``    where fetched bytes and checkpoints lie; ``~/.cache/darkroom`` when unset
 """
 
 import errno
+import multiprocessing
 import os
+import pickle
+import queue
+import resource
+import signal
 import sys
-from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+import cloudpickle
 from tqdm import tqdm
 
-from stages.errors import ConfigError
+from stages.errors import ConfigError, DarkroomError
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 In = TypeVar("In")
 Out = TypeVar("Out")
+
+AHEAD = 4  # items in work or done and not yet taken, for each worker: results may be pictures, and memory is short
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """What one item may take. One that takes more loses its process, and neither the other items nor the stage."""
+
+    seconds: float  # by the clock on the wall
+    gigabytes: float  # of address space, beyond what a fresh worker has
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """What stands for the result of an item that its guard stopped or that took its process down."""
+
+    reason: str
 
 
 def workers() -> int:
@@ -65,15 +97,218 @@ def cache(name: str) -> Path:
     return folder
 
 
-def each(work: Callable[[In], Out], items: Collection[In], *, label: str) -> Iterator[Out]:
+@overload
+def each(work: Callable[[In], Out], items: Collection[In], *, label: str) -> Iterator[Out]: ...
+@overload
+def each(work: Callable[[In], Out], items: Collection[In], *, label: str, guard: Guard) -> Iterator[Out | Died]: ...
+def each(
+    work: Callable[[In], Out], items: Collection[In], *, label: str, guard: Guard | None = None
+) -> Iterator[Out | Died]:
     """The result of ``work`` for every one of ``items``, in their order, with a progress bar on a terminal.
 
-    The work is done on threads: OpenCV and Pillow let go of Python's lock while they work.
+    The engine changes nothing of the results. With a ``guard`` every item is worked on in a process that may hang, eat
+    memory or crash; its result is then ``Died``, and the others go on. What ``work`` raises comes out, with or without.
+    Only a few results are held at a time, so take them as they come.
+
+    Raises:
+        ConfigError: when ``DARKROOM_ENGINE`` names none, or one that is not installed or cannot have this work.
+        DarkroomError: when a process ended that nobody guarded.
     """
+    results = ENGINES[engine()](work, items, guard)
+    yield from tqdm(results, total=len(items), desc=label, disable=not sys.stderr.isatty(), leave=False)
+
+
+def engine() -> str:
+    """Who works item by item.
+
+    Raises:
+        ConfigError: when ``DARKROOM_ENGINE`` is none of ``ENGINES``.
+    """
+    given = os.environ.get("DARKROOM_ENGINE") or "threads"
+    if given not in ENGINES:
+        raise ConfigError(f"DARKROOM_ENGINE: {given!r} is no engine; give {', '.join(ENGINES)}, or unset it")
+    return given
+
+
+def _on_threads(work: Callable[[In], Out], items: Iterable[In], guard: Guard | None) -> Iterator[Out | Died]:
+    """OpenCV, Pillow and PyAV let go of Python's lock while they work; a guard takes processes all the same."""
+    if guard is not None:
+        yield from _on_processes(work, items, guard)
+        return
     with ThreadPoolExecutor(workers()) as pool:
-        yield from tqdm(
-            pool.map(work, items), total=len(items), desc=label, disable=not sys.stderr.isatty(), leave=False
-        )
+        yield from _in_order(lambda item: pool.submit(work, item), items, ahead=AHEAD * workers())
+
+
+def _on_processes(work: Callable[[In], Out], items: Iterable[In], guard: Guard | None) -> Iterator[Out | Died]:
+    """Each of as many threads minds a process of its own, so that a death is known at once and costs one item."""
+    with closing(_Children(_packed(work), guard)) as children, ThreadPoolExecutor(workers()) as pool:
+        yield from _in_order(lambda item: pool.submit(children, item), items, ahead=AHEAD * workers())
+
+
+ENGINES = {"threads": _on_threads, "processes": _on_processes}
+
+
+def _in_order(submit: Callable[[In], "Future[Out]"], items: Iterable[In], *, ahead: int) -> Iterator[Out]:
+    """The results of what ``submit`` began for ``items``, in their order, never more than ``ahead`` of them begun."""
+    begun: deque[Future[Out]] = deque()
+    try:
+        for item in items:
+            begun.append(submit(item))
+            if len(begun) == ahead:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
+    finally:
+        for future in begun:
+            future.cancel()
+
+
+def _packed(work: Callable[[In], Out]) -> bytes:
+    """``work`` for another process, with where it is to be done: its folder and the environment of this moment."""
+    try:
+        return cloudpickle.dumps((work, Path.cwd(), dict(os.environ)))  # type: ignore[no-any-return]
+    except (TypeError, pickle.PicklingError) as error:
+        raise ConfigError(f"DARKROOM_ENGINE: {work} cannot be given to another process ({error}); unset it") from None
+
+
+def _unpacked(packed: bytes) -> Callable[[Any], Any]:
+    work, folder, environment = pickle.loads(packed)  # noqa: S301 - of our own making
+    os.chdir(folder)
+    os.environ.update(environment)
+    return work  # type: ignore[no-any-return]
+
+
+def _outcome(work: Callable[[Any], Any], item: bytes) -> bytes:
+    """What came of the packed ``item``: its result, or the error it raised with the traceback as a note."""
+    try:
+        return pickle.dumps((work(pickle.loads(item)), None))  # noqa: S301 - of our own making
+    except Exception as error:  # noqa: BLE001 - it goes on where the result is awaited
+        error.add_note(traceback.format_exc())
+        return cloudpickle.dumps((None, error))  # type: ignore[no-any-return]
+
+
+def _opened(outcome: bytes) -> tuple[Any, Exception | None]:
+    """The result in ``outcome``, or the error."""
+    return pickle.loads(outcome)  # type: ignore[no-any-return]  # noqa: S301 - of our own making
+
+
+class _Children:
+    """Worker processes that start when they are first needed and are used again; to be called from many threads."""
+
+    def __init__(self, packed: bytes, guard: Guard | None) -> None:
+        self._packed, self._guard = packed, guard
+        self._idle: queue.LifoQueue[_Child] = queue.LifoQueue()
+
+    def __call__(self, item: Any) -> Any:
+        """What came of ``item`` in one of the processes.
+
+        Raises:
+            DarkroomError: when the process ended and there is no guard.
+        """
+        child = self._free()
+        try:
+            result, error = _opened(child.ask(pickle.dumps(item)))
+        except (EOFError, OSError):  # the pipe has ended, and so has the process
+            return self._died(child.end())
+        if self._guard is not None and _starved(error):
+            child.end()  # it may be in pieces
+            return self._died(None)
+        self._idle.put(child)
+        if error is not None:
+            raise error
+        return result
+
+    def close(self) -> None:
+        """End the processes."""
+        while not self._idle.empty():
+            self._idle.get_nowait().end()
+
+    def _free(self) -> "_Child":
+        try:
+            return self._idle.get_nowait()
+        except queue.Empty:
+            return _Child(self._packed, self._guard)
+
+    def _died(self, code: int | None) -> Died:
+        reason = _reason(code, self._guard)
+        if self._guard is None:
+            raise DarkroomError(f"a worker process {reason}; set DARKROOM_WORKERS to fewer, or unset DARKROOM_ENGINE")
+        return Died(reason)
+
+
+class _Child:
+    """One worker process, which works on one item after the other."""
+
+    _starting = threading.Lock()  # multiprocessing's list of its children knows no threads
+
+    def __init__(self, packed: bytes, guard: Guard | None) -> None:
+        # Not forked from this process: its threads' locks would stay closed for ever, and torch would come along.
+        context = multiprocessing.get_context("forkserver")
+        self._pipe, theirs = context.Pipe()
+        with self._starting:
+            context.set_forkserver_preload([__name__])
+            self._process = context.Process(target=_serve, args=(theirs, guard), daemon=True)
+            self._process.start()
+        theirs.close()
+        self._pipe.send_bytes(packed)
+
+    def ask(self, item: bytes) -> bytes:
+        """The packed outcome of the packed ``item``.
+
+        Raises:
+            EOFError, OSError: when the process ended over it.
+        """
+        self._pipe.send_bytes(item)
+        return self._pipe.recv_bytes()
+
+    def end(self) -> int | None:
+        """End the process; its exit code, or the negative number of the signal that ended it before."""
+        self._pipe.close()  # upon which it ends by itself
+        with self._starting:
+            self._process.join()
+            code = self._process.exitcode
+            self._process.close()
+        return code
+
+
+def _serve(pipe: "Connection", guard: Guard | None) -> None:
+    """What a worker process does: one item after the other, until the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, too, and closes the pipe
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends the process even while it is inside of C
+    try:
+        work = _unpacked(pipe.recv_bytes())
+        if guard is not None and sys.platform == "linux":  # others do not keep to the limit
+            most = _address_space() + round(guard.gigabytes * 1e9)
+            resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        while True:
+            item = pipe.recv_bytes()
+            signal.setitimer(signal.ITIMER_REAL, guard.seconds if guard else 0)
+            outcome = _outcome(work, item)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            pipe.send_bytes(outcome)
+    except (EOFError, ConnectionError):
+        return
+
+
+def _address_space() -> int:
+    """Bytes of address space that this process has; Linux says."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+def _starved(error: Exception | None) -> bool:
+    """Whether ``error`` says that there was no memory; OpenCV has a word of its own for it."""
+    return isinstance(error, MemoryError) or "nsufficient memory" in str(error)
+
+
+def _reason(code: int | None, guard: Guard | None) -> str:
+    """Why a process ended: ``code`` is its exit code or the negative number of a signal, None when memory was short."""
+    if guard is not None and code is None:
+        return f"took more than {guard.gigabytes:g} GB of memory"
+    if guard is not None and code == -signal.SIGALRM:
+        return f"took more than {guard.seconds:g} seconds"
+    if code is not None and code < 0:
+        return f"ended by {signal.Signals(-code).name}"
+    return f"ended with exit code {code}"
 
 
 def disk_is_full(error: BaseException | None) -> bool:

@@ -1,11 +1,12 @@
 """Tables as files: one JSON object a line, sorted by id, the same bytes for the same rows on every machine."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import IO, Any, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -69,10 +70,18 @@ def write(folder: Path, row: type[Row], rows: Iterable[Row]) -> None:
 
 def replace(file: Path, content: bytes) -> None:
     """Write ``content`` under a temporary name and rename it, so that ``file`` is never half written."""
+    with replacing(file) as stream:
+        stream.write(content)
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[IO[bytes]]:
+    """What is written to the stream becomes ``file`` when the block ends well, and else leaves no trace."""
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(content)
+        with temporary.open("wb") as stream:
+            yield stream
         temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,14 +1,23 @@
+import ctypes
 import errno
 import os
+import signal
 import sqlite3
+import sys
 import threading
 import time
 from pathlib import Path
 
+import cloudpickle
 import pytest
 
 from stages import machine
-from stages.errors import ConfigError
+from stages.errors import ConfigError, DarkroomError
+from stages.machine import Died, Guard
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # worker processes cannot import a file of tests
+
+GUARD = Guard(seconds=60, gigabytes=1)
 
 
 def test_workers_are_the_cores_unless_the_environment_says_otherwise(monkeypatch):
@@ -90,6 +99,152 @@ def test_an_error_in_the_work_comes_out(monkeypatch):
 def test_no_bar_is_drawn_where_nobody_looks(capsys):
     list(machine.each(str, range(3), label="quiet"))
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("given", ["spark", "Threads", " "])
+def test_an_unknown_engine_is_an_error_that_names_the_engines(monkeypatch, given):
+    monkeypatch.setenv("DARKROOM_ENGINE", given)
+    with pytest.raises(ConfigError, match=r"DARKROOM_ENGINE: .* is no engine; give threads, processes"):
+        list(machine.each(str, [1], label="none"))
+
+
+def test_only_a_few_results_wait_for_whoever_takes_them(monkeypatch):
+    monkeypatch.setenv("DARKROOM_WORKERS", "2")
+    done = []
+    results = machine.each(done.append, range(1000), label="slowly taken")
+    next(results)
+    time.sleep(0.1)
+    assert len(done) <= 2 * machine.AHEAD
+    results.close()
+    assert len(done) <= 2 * machine.AHEAD
+
+
+def test_processes_give_what_threads_give_in_the_same_order(monkeypatch):
+    monkeypatch.setenv("DARKROOM_WORKERS", "2")
+    monkeypatch.setenv("DARKROOM_ENGINE", "processes")
+    results = list(machine.each(lambda item: (item * item, os.getpid()), range(50), label="squares"))
+    assert [square for square, _ in results] == [item * item for item in range(50)]
+    processes = {process for _, process in results}
+    assert 1 <= len(processes) <= 2
+    assert os.getpid() not in processes
+
+
+def test_a_process_works_in_the_folder_and_with_the_environment_of_the_stage(tmp_path, monkeypatch):
+    monkeypatch.setenv("DARKROOM_ENGINE", "processes")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        monkeypatch.setenv("DARKROOM_CACHE", name)
+        seen = list(machine.each(lambda _: (Path.cwd(), os.environ["DARKROOM_CACHE"]), [1], label="where"))
+        assert seen == [(tmp_path / name, name)]
+
+
+def test_an_error_in_a_process_comes_out_with_its_traceback(monkeypatch):
+    monkeypatch.setenv("DARKROOM_ENGINE", "processes")
+    with pytest.raises(ZeroDivisionError) as caught:
+        list(machine.each(lambda item: 1 // item, [1, 0, 1], label="divide"))
+    assert "1 // item" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize("error", [EOFError("of the work"), ConnectionResetError("of the work")])
+def test_an_error_that_looks_like_a_closed_pipe_is_not_taken_for_a_death(error):
+    def work(_):
+        raise error
+
+    with pytest.raises(type(error), match="of the work"):
+        list(machine.each(work, [1], label="pipes", guard=GUARD))
+
+
+def test_a_process_that_ends_unguarded_is_an_error_that_says_what_to_do(monkeypatch):
+    monkeypatch.setenv("DARKROOM_ENGINE", "processes")
+    with pytest.raises(DarkroomError, match="a worker process ended with exit code 7; set DARKROOM_WORKERS to fewer"):
+        list(machine.each(lambda _: os._exit(7), [1], label="exit"))
+
+
+def test_work_that_no_other_process_can_have_is_an_error(monkeypatch):
+    monkeypatch.setenv("DARKROOM_ENGINE", "processes")
+    lock = threading.Lock()
+    with pytest.raises(ConfigError, match=r"cannot be given to another process .* unset it"):
+        list(machine.each(lambda _: lock.locked(), [1], label="lock"))
+
+
+def misbehaving(item):
+    if item == "hangs in C":
+        ctypes.CDLL(None).pause()
+    if item == "hangs in Python":
+        while True:
+            pass
+    if item == "eats memory":
+        return len(bytearray(4_000_000_000))
+    if item == "is killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if item == "crashes":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if item == "exits":
+        os._exit(3)
+    return item
+
+
+REASONS = {
+    "hangs in C": "took more than 0.5 seconds",
+    "hangs in Python": "took more than 0.5 seconds",
+    "eats memory": "took more than 1 GB of memory",
+    "is killed": "ended by SIGKILL",
+    "crashes": "ended by SIGSEGV",
+    "exits": "ended with exit code 3",
+}
+
+
+@pytest.mark.parametrize("engine", ["threads", "processes"])
+def test_an_item_that_dies_is_a_result_and_the_others_go_on(monkeypatch, engine):
+    monkeypatch.setenv("DARKROOM_WORKERS", "2")
+    monkeypatch.setenv("DARKROOM_ENGINE", engine)
+    items = [item for reason in REASONS for item in ("good", reason)] + ["good"] * 5
+    guard = Guard(seconds=0.5, gigabytes=1)
+    expected = [Died(REASONS[item]) if item in REASONS else item for item in items]
+    assert list(machine.each(misbehaving, items, label="misbehave", guard=guard)) == expected
+
+
+def test_memory_is_what_an_item_takes_and_not_what_the_worker_began_with():
+    def work(_):
+        return len(bytearray(700_000_000))
+
+    assert list(machine.each(work, range(3), label="eat", guard=GUARD)) == [700_000_000] * 3
+
+
+def test_a_library_that_calls_a_lack_of_memory_by_another_name_is_understood():
+    def work(_):
+        raise RuntimeError("OpenCV(5.0.0) error: (-4:Insufficient memory) Failed to allocate 9 bytes")
+
+    assert list(machine.each(work, [1], label="eat", guard=GUARD)) == [Died("took more than 1 GB of memory")]
+
+
+def test_time_is_counted_for_each_item_anew(monkeypatch):
+    monkeypatch.setenv("DARKROOM_WORKERS", "1")
+    slow = machine.each(lambda item: time.sleep(0.3), range(4), label="slow", guard=Guard(seconds=0.8, gigabytes=1))
+    assert list(slow) == [None] * 4
+
+
+def test_workers_start_once_and_bring_no_torch(monkeypatch):
+    monkeypatch.setenv("DARKROOM_WORKERS", "1")
+    seen = set(machine.each(lambda _: (os.getpid(), "torch" in sys.modules), range(20), label="who", guard=GUARD))
+    ((process, heavy),) = seen
+    assert process != os.getpid()
+    assert not heavy
+
+
+def test_no_process_is_left_behind(monkeypatch):
+    monkeypatch.setenv("DARKROOM_WORKERS", "2")
+    results = machine.each(lambda _: os.getpid(), range(100), label="who", guard=GUARD)
+    processes = {next(results), next(results)}
+    results.close()
+    for process in processes:
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
+
+
+def test_a_large_item_and_a_large_result_pass_through_the_pipe():
+    assert list(machine.each(bytes.upper, [b"a" * 5_000_000], label="large", guard=GUARD)) == [b"A" * 5_000_000]
 
 
 def wrapped(inner, outer, *, cause):

@@ -1,6 +1,7 @@
 import hashlib
 import io
 import tarfile
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -92,6 +93,47 @@ def test_a_shard_is_a_whole_number_of_blocks_and_ends_as_tar_wants(tmp_path):
     assert len(content) % tarfile.RECORDSIZE == 0
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         assert archive.getmember("0a").size == 513
+
+
+def test_the_bytes_are_what_they_always_were(tmp_path):
+    shards.write(tmp_path, FILES, digits=1)
+    whole = b"".join(content for _, content in sorted(bytes_of(tmp_path).items()))
+    assert hashlib.sha256(whole).hexdigest() == "adf473585effd87665a28889f38e160ca27301d376d8180454624f2ea8426e37"
+
+
+def test_a_writer_packs_when_it_is_left_and_its_places_are_those_of_all_files_at_once(tmp_path):
+    with shards.Writer(tmp_path / "one by one", digits=1) as writer:
+        for name in reversed(FILES):
+            writer.add(name, FILES[name])
+        assert bytes_of(tmp_path / "one by one") == {}
+    assert writer.places == shards.write(tmp_path / "at once", FILES, digits=1)
+    assert bytes_of(tmp_path / "one by one") == bytes_of(tmp_path / "at once")
+
+
+def test_the_later_of_two_contents_of_a_name_stays(tmp_path):
+    places = shards.write(tmp_path, [("0a", b"first"), ("0b", b"other"), ("0a", b"second")], digits=1)
+    assert [shards.read(tmp_path, place) for place in places.values()] == [b"second", b"other"]
+
+
+def test_an_error_while_writing_packs_nothing_and_leaves_the_old_shards(tmp_path):
+    shards.write(tmp_path, {"0a": b"old"}, digits=1)
+    before = bytes_of(tmp_path)
+    files = ((name, {"0a": b"new"}[name]) for name in ("0a", "0b"))
+    with pytest.raises(KeyError, match="0b"):
+        shards.write(tmp_path, files, digits=1)
+    assert bytes_of(tmp_path) == before
+
+
+def test_memory_holds_one_content_and_never_all(tmp_path):
+    content = bytes(1_000_000)
+    tracemalloc.start()
+    with shards.Writer(tmp_path, digits=1) as writer:
+        for number in range(40):
+            writer.add(f"{number % 16:x}{number}", content)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(writer.places) == 40
+    assert peak < 6_000_000
 
 
 def test_a_missing_shard_says_how_to_get_it_back(tmp_path):
