@@ -1,11 +1,11 @@
 """Parts that find regions in a picture: one file each. A detector that needs weights says where they come from."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from threading import local
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -15,7 +15,10 @@ from stages.errors import ModelError
 from stages.images import Pixels
 from stages.records import Region
 
+T = TypeVar("T")
 Tensor = NDArray[np.float32]
+
+_THREAD = local()
 
 
 class Detector(Protocol):
@@ -27,8 +30,8 @@ class Detector(Protocol):
 
 
 def in_order(regions: Iterable[Region]) -> tuple[Region, ...]:
-    """``regions`` as every detector gives them: sorted by top, left and width."""
-    return tuple(sorted(regions, key=lambda each: (each.top, each.left, each.width)))
+    """``regions`` as every detector gives them: sorted by top, left, width and what is left."""
+    return tuple(sorted(regions, key=lambda each: (each.top, each.left, each.width, each.height, each.score)))
 
 
 def overlap(one: Region, other: Region) -> float:
@@ -108,15 +111,28 @@ def weights(file: Path, *, sha256: str, where: str, cure: str) -> bytes:
 def network(onnx: bytes, outputs: Sequence[str]) -> Callable[[Tensor], list[Tensor]]:
     """What runs the network ``onnx`` on a batch, float32[B, C, H, W], by OpenCV, and gives ``outputs``.
 
-    Each thread loads a copy of its own, since a network keeps its input. The result is the same to the bit whatever the
-    number of OpenCV's threads.
+    The result is the same to the bit whatever the number of OpenCV's threads.
     """
-    own = local()
 
     def run(batch_BCHW: Tensor) -> list[Tensor]:
-        if not hasattr(own, "net"):
-            own.net = cv2.dnn.readNetFromONNX(np.frombuffer(onnx, dtype=np.uint8))
-        own.net.setInput(batch_BCHW)
-        return list(own.net.forward(list(outputs)))
+        net = of_thread(_net, onnx)
+        net.setInput(batch_BCHW)
+        return list(net.forward(list(outputs)))
 
     return run
+
+
+def of_thread(make: Callable[..., T], *arguments: Hashable) -> T:
+    """What ``make(*arguments)`` gives, made once in each thread: OpenCV's networks keep their input.
+
+    A detector that asks for its network here can be given to another process, where a network itself could not.
+    """
+    made: dict[Hashable, T] = _THREAD.__dict__.setdefault("made", {})
+    key = (make, *arguments)
+    if key not in made:
+        made[key] = make(*arguments)
+    return made[key]
+
+
+def _net(onnx: bytes) -> Any:
+    return cv2.dnn.readNetFromONNX(np.frombuffer(onnx, dtype=np.uint8))

@@ -21,7 +21,8 @@ from stages.records import Region
 SHA256 = "d2a7720d45a54257208b1e13e36a8479894cb74155a5efe29462512d42f49da9"  # ch_PP-OCRv4_det_infer.onnx of 1.4.4
 OUTPUTS = ("sigmoid_0.tmp_0",)
 MULTIPLE = 32  # the network halves five times
-MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as it was trained; its channels are BGR
+MEAN = np.array((0.485, 0.456, 0.406), np.float32)  # of ImageNet, as it was trained; its channels are BGR
+SPREAD = np.array((0.229, 0.224, 0.225), np.float32)
 TEXT = 0.3  # of a pixel that is text; PaddleOCR's own default
 GROWTH = 1.6  # the network draws text thinner than it is; PaddleOCR's own default
 LEAST = 3  # pixels of a line's shorter side; PaddleOCR's own default
@@ -76,5 +77,5 @@ def lines(text: Tensor, *, min_score: float) -> Iterator[tuple[tuple[float, floa
 
 def _batch(pixels: Pixels) -> Tensor:
     """``pixels``, uint8[H, W, 3] RGB, as the network wants them: float32[1, 3, H, W]."""
-    normal = (pixels[..., ::-1].astype(np.float32) / 255 - np.float32(MEAN)) / np.float32(SPREAD)
+    normal = (pixels[..., ::-1].astype(np.float32) / 255 - MEAN) / SPREAD
     return np.ascontiguousarray(normal.transpose(2, 0, 1)[None])

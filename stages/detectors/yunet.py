@@ -5,7 +5,6 @@ weights (MIT); they ship in no wheel, so their place and digest are given.
 """
 
 from pathlib import Path
-from threading import local
 from typing import Annotated, Any
 
 import cv2
@@ -41,14 +40,12 @@ def build(config: Config) -> Detector:
         ModelError: when the weights are not there, or are others.
     """
     onnx = detectors.weights(Path(config.path), sha256=config.sha256, where="stages.detectors.yunet", cure=CURE)
-    own = local()  # a network of its own for each thread: it keeps its input
 
     def detect(pixels: Pixels) -> tuple[Region, ...]:
-        if not hasattr(own, "net"):
-            own.net = _loaded(onnx, config.min_score)
+        net = detectors.of_thread(_loaded, onnx, config.min_score)
         small, scale = detectors.shrunk(pixels, side=config.side)
-        own.net.setInputSize((small.shape[1], small.shape[0]))
-        found = own.net.detect(np.ascontiguousarray(small[..., ::-1]))[1]  # it wants BGR
+        net.setInputSize((small.shape[1], small.shape[0]))
+        found = net.detect(np.ascontiguousarray(small[..., ::-1]))[1]  # it wants BGR
         regions = [region(row, scale, pixels) for row in ([] if found is None else found)]
         return detectors.in_order(each for each in regions if each.width > 0 < each.height)
 
