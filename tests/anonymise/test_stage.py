@@ -3,6 +3,7 @@
 import hashlib
 import io
 import sys
+import tracemalloc
 from types import ModuleType
 
 import numpy as np
@@ -45,7 +46,7 @@ def anonymised(tmp_path):
         said = {"page": "", "kind": "image", "alt": "", "title": "", "author": "", "licence": "CC0-1.0"}
         said |= {"licence_evidence": (), "signals": (), "credit": "A. Painter", "consent": consent}
         facts = {"width": 300, "height": 240, "sharpness": 9.0, "brightness": 99.0, "contrast": 9.0, "hash": "0" * 64}
-        faces = {name: found if name == "face" else () for name in pictures}
+        faces = {name: found if name.startswith("face") else () for name in pictures}
         rows = {
             "crawl": (Item, [Item(id=id, url=f"file:{name}", place=places[id], **said) for name, id in ids.items()]),
             "frames": (Frame, [Frame(id=id, item=id, time_ms=0.0, store=store, place=places[id]) for id in ids.values()]),
@@ -244,6 +245,27 @@ def test_two_kinds_leave_one_picture(anonymised):
     report, rows, ids = anonymised(more=more)
     assert (report["redacted"], list(rows)) == (1, [ids["face"]])
     assert rows[ids["face"]].regions >= 2
+
+
+def test_memory_holds_a_few_pictures_and_never_all(anonymised, tmp_path, monkeypatch):
+    monkeypatch.setenv("DARKROOM_WORKERS", "1")
+    rng = np.random.default_rng(0)
+    noise = {f"face {n}": rng.integers(0, 256, (160, 160, 3), dtype=np.uint8) for n in range(60)}
+    once = {"name": "lbp", "side": 30, "min_face": 0.9, "min_neighbours": 10}  # which finds none in noise
+    report, _, _ = anonymised(pictures=noise, detector=once, measured=once)
+    folders = {"crawled": "crawl", "frames": "frames", "measured": "measure", "cleaned": "clean"}
+    tracemalloc.start()
+    run(
+        config(detector=once, measured=once),
+        **{key: tmp_path / name for key, name in folders.items()},
+        out=tmp_path / "again",
+    )
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    written = sum(path.stat().st_size for path in (tmp_path / "again").glob("*.tar"))
+    assert report["redacted"] == 60
+    assert written > 3_000_000
+    assert peak < written / 2
 
 
 @pytest.mark.parametrize("engine", ["threads", "processes"])

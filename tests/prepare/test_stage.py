@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import io
+import tracemalloc
 from collections import defaultdict
 
 import numpy as np
@@ -334,6 +335,19 @@ def test_a_detector_without_landmarks_cannot_align(prepared):
         prepared(portraits(consent="release-1"), crop=mode("aligned"))
 
 
+def test_memory_holds_a_few_pictures_and_never_all(prepared, tmp_path, monkeypatch):
+    monkeypatch.setenv("DARKROOM_WORKERS", "1")
+    plain = augment.Config(variants=0, flip=False, min_scale=1.0, rotate=0.0, light=0.0)
+    pictures = [picture(n, width=160, height=160) for n in range(60)]
+    tracemalloc.start()
+    prepared(pictures, buckets=((160, 160),), augment=plain)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    written = sum(path.stat().st_size for path in (tmp_path / "out").glob("*.tar"))
+    assert written > 4_000_000
+    assert peak < written / 2
+
+
 def test_adding_a_picture_changes_no_other_samples_bytes(prepared, tmp_path):
     _, before = prepared(MANY, heldout=0.0, out="before")
     _, after = prepared([*MANY, picture(77)], heldout=0.0, out="after")
@@ -350,8 +364,10 @@ def test_another_seed_changes_the_variants_and_no_plain_crop(prepared, tmp_path)
         assert same is (row.variant == 0)
 
 
-@pytest.mark.parametrize(("workers", "engine"), [("1", "threads"), ("4", "threads"), ("2", "processes")])
-@pytest.mark.parametrize("how", ["centre", "saliency"])
+@pytest.mark.parametrize(
+    ("workers", "engine", "how"),
+    [("1", "threads", "centre"), ("4", "threads", "saliency"), ("2", "processes", "saliency")],
+)
 def test_runs_leave_the_same_bytes_whatever_the_workers(prepared, tmp_path, monkeypatch, workers, engine, how):
     prepared(MANY, out="one", crop=mode(how))
     monkeypatch.setenv("DARKROOM_WORKERS", workers)
