@@ -36,9 +36,7 @@ class Config:
     """What is redacted, and how many pictures may withstand it."""
 
     regions: dict[str, Policy]  # by what is looked for: faces, words
-    measured: dict[
-        str, Any
-    ]  # the detector that ``measure`` used; where a policy has the same, that search is not repeated
+    detector: dict[str, Any]  # the one that ``measure`` used; where a policy has the same, that search is not repeated
     max_failures: Annotated[float, Field(ge=0, le=1)]  # share of the kept frames
     shard_digits: Annotated[int, Field(ge=1, le=4)]
 
@@ -139,7 +137,7 @@ def _kinds(config: Config) -> dict[str, Kind]:
             name=name,
             policy=policy,
             detect=plugins.build("stages.detectors", policy.detector),
-            measured=policy.detector == config.measured,
+            measured=policy.detector == config.detector,
         )
         for name, policy in config.regions.items()
         if policy.whose != "none"

@@ -30,7 +30,7 @@ def config(*, measured=DETECTOR, max_failures=0.0, more=None, **others):
     """Settings for faces, with ``others`` in their policy and ``more`` kinds."""
     faces = {"whose": "without consent", "method": "pixelate", "margin": 0.2, "detector": DETECTOR} | others
     kinds = {"faces": Policy(**faces)} | {name: Policy(**policy) for name, policy in (more or {}).items()}
-    return Config(regions=kinds, measured=measured, max_failures=max_failures, shard_digits=1)
+    return Config(regions=kinds, detector=measured, max_failures=max_failures, shard_digits=1)
 
 
 @pytest.fixture
