@@ -34,8 +34,14 @@ def redact(pixels: Pixels, boxes: Iterable[Region], *, method: Method, margin: f
 
 def _widened(box: Region, margin: float, width: int, height: int) -> tuple[int, int, int, int]:
     aside, above = round(box.width * margin), round(box.height * margin)
-    left, top = max(0, box.left - aside), max(0, box.top - above)
-    return left, top, min(width, box.left + box.width + aside), min(height, box.top + box.height + above)
+    left, top = box.left - aside, box.top - above
+    right, bottom = box.left + box.width + aside, box.top + box.height + above
+    return (
+        max(0, left),
+        max(0, top),
+        max(0, min(width, right)),
+        max(0, min(height, bottom)),
+    )  # below 0 counts from the end
 
 
 def _pixelate(region: Pixels) -> Pixels:

@@ -110,7 +110,7 @@ def redacted(job: Job, *, kinds: Mapping[str, Kind], stores: Mapping[str, Path])
         return None
     pixels, count, left = until_none(pixels, chosen, found)
     if left:
-        reason = f"{' and '.join(left)} still found after {ROUNDS} rounds; method: fill hides more, a block hides all"
+        reason = f"{' and '.join(left)} still found after {ROUNDS} rounds"
         return Failure(id=job.frame.id, what=job.item.url, reason=reason)
     return attribution.encode_png(pixels, job.item), count
 
@@ -154,5 +154,6 @@ def _check(failures: Sequence[Failure], frames: int, most: float) -> None:
     if len(failures) > most * frames:
         first = f"{failures[0].what}: {failures[0].reason}"
         raise ImageError(
-            f"anonymise: {len(failures)} of {frames} pictures failed, more than max_failures allows; the first: {first}"
+            f"anonymise: {len(failures)} of {frames} pictures failed, more than max_failures allows; choose method fill or a "
+            f"wider margin, or block them in clean.blocklist; the first: {first}"
         )

@@ -13,6 +13,17 @@ from stages.detectors import in_order, in_wheel, overlap, padded, placed, shrunk
 from stages.errors import ModelError
 from stages.records import Region
 
+OTHERS = [
+    ("cls", 8),
+    ("cls", 16),
+    ("obj", 16),
+    ("obj", 32),
+    ("bbox", 8),
+    ("bbox", 32),
+    ("kps", 8),
+    ("kps", 16),
+    ("kps", 32),
+]
 SIDE, AT = st.integers(1, 60), st.integers(0, 60)
 
 
@@ -110,6 +121,16 @@ def made(word):
 def test_what_a_thread_made_is_made_once():
     assert detectors.of_thread(made, "a") is detectors.of_thread(made, "a")
     assert detectors.of_thread(made, "a") is not detectors.of_thread(made, "b")
+
+
+def test_a_network_gives_the_outputs_that_are_asked_for_whatever_the_size(bright_faces):
+    run = detectors.network(bright_faces, ["cls_32", "bbox_16", "obj_8", *(f"{n}_{s}" for n, s in OTHERS)])
+    batch = np.zeros((1, 3, 96, 128), dtype=np.float32)
+    batch[:, :, 32:64, 96:] = 255
+    seen, box, there, *_ = run(batch)
+    assert (seen.shape, box.shape, there.shape) == ((1, 3, 4, 1), (1, 6, 8, 4), (1, 12, 16, 1))
+    assert seen[0, :, :, 0] == pytest.approx(np.eye(1, 12, 7).reshape(3, 4), abs=1e-3)
+    assert run(np.zeros((1, 3, 32, 32), dtype=np.float32))[0].shape == (1, 1, 1, 1)
 
 
 @pytest.mark.parametrize(
