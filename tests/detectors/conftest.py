@@ -75,18 +75,18 @@ def value(name, shape):
     return field(1, name.encode()) + field(2, field(1, field(1, 1) + field(2, dims)))
 
 
-def brightness(stride):
-    """The weights that give the mean of a patch of ``stride`` by ``stride`` pixels of 0 to 255, as 0 to 1."""
-    return np.full((1, 3, stride, stride), 1 / (3 * stride * stride * 255), dtype=np.float32)
+def redness(stride):
+    """The weights that give the mean of the third channel, red in BGR, of a patch of 0 to 255, as 0 to 1."""
+    return np.float32([[0, 0, 1]])[..., None, None] * np.ones((1, 1, stride, stride), np.float32) / (stride**2 * 255)
 
 
 @pytest.fixture(scope="session")
 def bright_faces(onnx_of):
-    """A network with the outputs of YuNet for which every bright patch of 32 pixels is a face of that size."""
+    """A network with the outputs of YuNet for which every red patch of 32 pixels, in BGR, is a face of that size."""
     convolutions = []
     for stride in (8, 16, 32):
         none = np.zeros((1, 3, stride, stride), dtype=np.float32)
-        seen = brightness(stride) if stride == 32 else none
+        seen = redness(stride) if stride == 32 else none
         convolutions += [(f"cls_{stride}", seen, np.zeros(1)), (f"obj_{stride}", none, np.ones(1))]
         convolutions += [
             (f"{name}_{stride}", np.repeat(none, count, axis=0), np.zeros(count))

@@ -60,6 +60,12 @@ def test_what_the_network_sees_comes_out_in_order(detect):
     assert found[0].landmarks == ((128.0, 32.0),) * 5
 
 
+def test_colours_come_as_the_network_was_trained(detect):
+    red, blue = night((4, 1)) * np.uint8([1, 0, 0]), night((4, 1)) * np.uint8([0, 0, 1])
+    assert len(detect()(red)) == 1
+    assert detect()(blue) == ()
+
+
 def test_where_nothing_is_seen_there_is_none(detect):
     assert detect()(night()) == ()
     assert detect()(np.zeros((1, 1, 3), dtype=np.uint8)) == ()

@@ -71,6 +71,14 @@ def test_a_window_around_a_face_is_not_smaller_than_the_bucket_where_the_picture
     assert window.height >= bucket[1]
 
 
+@pytest.mark.parametrize("bucket", [(16, 24), (56, 72), (48, 40)])
+def test_rounding_cuts_no_face(bucket):
+    for side in range(1, 300):
+        window = around(region(5, 5, side, 1), 2000, 2000, bucket, margin=0.0)
+        assert window.width >= side
+        assert around(region(5, 5, 1, side), 2000, 2000, bucket, margin=0.0).height >= side
+
+
 def test_more_margin_keeps_more():
     tight, wide = (around(region(90, 90, 20, 20), 400, 400, (8, 8), margin=margin) for margin in (0.0, 1.0))
     assert (tight.width, wide.width) == (20, 60)
@@ -155,6 +163,14 @@ def test_eyes_nose_and_mouth_come_to_their_places(bucket, angle, size):
     for x, y in wanted:
         assert upright[round(y), round(x)].min() > 150
     assert upright[2, 2].max() == 0
+
+
+def test_a_large_face_comes_out_smooth():
+    rows, columns = np.mgrid[:900, :900]
+    chequered = np.repeat((255 * ((rows + columns) % 2)).astype(np.uint8)[..., None], 3, axis=2)
+    marks = tuple((x * 7 + 60, y * 7 + 60) for x, y in TEMPLATE)
+    upright, _ = aligned(chequered, region(60, 60, 780, 780, landmarks=marks), (64, 64), margin=0.0)
+    assert np.abs(upright.astype(int) - 127).max() < 40
 
 
 def test_an_aligned_photograph_has_its_nose_in_the_middle():
