@@ -12,6 +12,7 @@ from stages.shards import Place
 
 Report = Mapping[str, float]  # what a stage counted or scored: written to data/reports, logged to MLflow
 
+Scope = Literal["train", "publish", "show"]  # what people may agree to: a model learns, its weights go out, pictures do
 Role = Literal["subject", "prior"]  # what the adapter should learn, and what it must not lose
 Split = Literal["train", "heldout"]
 Arm = Literal["base", "adapter"]
@@ -52,11 +53,25 @@ class Item:
     title: str
     author: str
     credit: str  # the credit line that the source asks for; empty when it asks for none
-    licence: str  # SPDX, the strictest that was stated; empty when none was
+    licence: str  # SPDX or LicenseRef-…, the strictest that was stated; empty when none was, or one is unknown
     licence_evidence: tuple[Evidence, ...]
     signals: tuple[Signal, ...]  # on training with it, for and against
     consent: str  # id of the consent record that covers the people in it; empty when there is none
     place: Place  # in crawl's shards
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent:
+    """That people agreed to something. It names them by pseudonyms only; the signed paper lies elsewhere."""
+
+    id: str  # as ``Item.consent`` names it
+    subjects: tuple[str, ...]  # pseudonyms
+    basis: str  # "model release", "employment contract", "parents' consent" …
+    scope: tuple[Scope, ...]
+    granted: str  # YYYY-MM-DD, the first day on which it counts
+    expires: str  # YYYY-MM-DD, the last day; empty when it has none
+    revoked: str  # YYYY-MM-DD, the first day on which it counts no more; empty when it was not
+    evidence: str  # SHA-256 of the signed paper; empty when there is none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,20 +1,24 @@
 """Make people unrecognisable who did not agree, and what else the policy names; other pictures stay where they lie."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from stages import attribution, machine, plugins, shards, tables
+from stages import attribution, machine, plugins, rights, shards, tables
 from stages.anonymise.redact import Method, redact
 from stages.config import settings
 from stages.detectors import Detector
 from stages.errors import ImageError
 from stages.images import Pixels, decode
-from stages.records import Failure, Frame, Item, Quality, Redaction, Region, Report, Verdict
+from stages.records import Consent, Failure, Frame, Item, Quality, Redaction, Region, Report, Scope, Verdict
+
+log = logging.getLogger(__name__)
 
 ROUNDS = 4  # how often a redacted picture is searched again before it is given up on
 
@@ -39,6 +43,8 @@ class Config:
     detector: dict[str, Any]  # the one that ``measure`` used; where a policy has the same, that search is not repeated
     max_failures: Annotated[float, Field(ge=0, le=1)]  # share of the kept frames
     shard_digits: Annotated[int, Field(ge=1, le=4)]
+    publish: bool  # the weights leave the house, and a consent must cover that
+    consent_on: date  # the day on which a consent must count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +79,9 @@ def run(config: Config, *, crawled: Path, frames: Path, measured: Path, cleaned:
     kinds = _kinds(config)
     kept = {verdict.id for verdict in tables.read(cleaned, Verdict) if verdict.keep}
     items, faces = tables.by_id(crawled, Item), {each.id: each.faces for each in tables.read(measured, Quality)}
-    jobs = [
-        _job(frame, items[frame.item], faces[frame.id], kinds)
-        for frame in tables.read(frames, Frame)
-        if frame.id in kept
-    ]
+    shown = [frame for frame in tables.read(frames, Frame) if frame.id in kept]
+    known = _consents(crawled, [items[frame.item] for frame in shown if faces[frame.id]], config)
+    jobs = [_job(frame, items[frame.item], faces[frame.id], kinds, known) for frame in shown]
     work = partial(redacted, kinds=kinds, stores={"crawl": crawled, "frames": frames})
     counts, failures = dict[str, int](), list[Failure]()
     with shards.Writer(out, digits=config.shard_digits) as writer:
@@ -92,13 +96,13 @@ def run(config: Config, *, crawled: Path, frames: Path, measured: Path, cleaned:
     tables.write(out, Redaction, rows)
     tables.write(out, Failure, failures)
     _check(failures, len(jobs), config.max_failures)
-    spared = sum(bool(job.faces and job.item.consent) for job in jobs if job.frame.id not in counts)
+    spared = sum(bool(job.faces and rights.consented(job.item, known)) for job in jobs if job.frame.id not in counts)
     return {"redacted": len(rows), "regions": sum(counts.values()), "with_consent": spared, "failed": len(failures)}
 
 
-def must_go(item: Item, whose: Whose) -> bool:
-    """Whether such regions of ``item`` are to be made unrecognisable."""
-    return whose == "all" or (whose == "without consent" and not item.consent)
+def must_go(item: Item, whose: Whose, known: Mapping[str, str]) -> bool:
+    """Whether such regions of ``item`` are to be made unrecognisable; ``known`` is from ``rights.consents``."""
+    return whose == "all" or (whose == "without consent" and not rights.consented(item, known))
 
 
 def redacted(job: Job, *, kinds: Mapping[str, Kind], stores: Mapping[str, Path]) -> tuple[bytes, int] | Failure | None:
@@ -144,9 +148,22 @@ def _kinds(config: Config) -> dict[str, Kind]:
     }
 
 
-def _job(frame: Frame, item: Item, faces: tuple[Region, ...], kinds: Mapping[str, Kind]) -> Job:
+def _consents(crawled: Path, items: Sequence[Item], config: Config) -> dict[str, str]:
+    """Which consents count, with a word on those that ``items`` name and that do not."""
+    scopes: tuple[Scope, ...] = ("train", "publish") if config.publish else ("train",)
+    known = rights.consents(tables.read(crawled, Consent), on=config.consent_on, scopes=scopes)
+    for void in rights.void_consents(items, known):
+        log.warning("anonymise: consent %s, so it counts as none; see data/own/consent.yaml", void)
+    return known
+
+
+def _job(
+    frame: Frame, item: Item, faces: tuple[Region, ...], kinds: Mapping[str, Kind], known: Mapping[str, str]
+) -> Job:
     """What has to go from ``frame``; a picture in which ``measure`` found no face is not searched for them again."""
-    names = [name for name, kind in kinds.items() if must_go(item, kind.policy.whose) and (faces or not kind.measured)]
+    names = [
+        name for name, kind in kinds.items() if must_go(item, kind.policy.whose, known) and (faces or not kind.measured)
+    ]
     return Job(frame=frame, item=item, faces=faces, kinds=tuple(names))
 
 

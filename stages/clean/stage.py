@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from stages import tables
+from stages import rights, tables
 from stages.clean.verdicts import Config, judge
 from stages.errors import TableError
 from stages.records import Failure, Frame, Item, Quality, Report, Verdict
@@ -29,5 +29,8 @@ def run(config: Config, *, crawled: Path, frames: Path, measured: Path, out: Pat
     kept = sum(verdict.keep for verdict in verdicts)
     if not kept:
         why = ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items()))
-        raise TableError(f"clean: none of {len(verdicts)} frames stays ({why}); loosen conf/clean.yaml or add pictures")
-    return {"kept": kept} | {f"dropped/{reason.replace(' ', '_')}": count for reason, count in sorted(dropped.items())}
+        raise TableError(
+            f"clean: none of {len(verdicts)} frames stays ({why}); loosen conf/clean.yaml, choose another of conf/policy or add pictures"
+        )
+    reasons = {f"dropped/{reason.replace(' ', '_')}": count for reason, count in sorted(dropped.items())}
+    return {"kept": kept} | reasons | {"policy": rights.mark(config.policy)}

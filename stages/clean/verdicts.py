@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from stages import hashes, licences
+from stages import hashes, rights
 from stages.config import settings
 from stages.records import Failure, Frame, Item, Quality, Verdict
 
@@ -15,7 +15,7 @@ from stages.records import Failure, Frame, Item, Quality, Verdict
 class Config:
     """When a frame is dropped. Every threshold is inclusive: a frame that just meets it stays."""
 
-    use: licences.Use
+    policy: rights.Policy
     min_side: Annotated[int, Field(gt=0)]  # pixels of the short side
     min_sharpness: Annotated[float, Field(ge=0)]  # variance of the Laplacian
     min_brightness: Annotated[float, Field(ge=0, le=255)]  # mean grey
@@ -76,10 +76,8 @@ def _fault(frame: Frame, item: Item, quality: Quality, config: Config) -> str:
     """Why ``frame`` cannot stay whatever else there is; empty when it can. The first reason counts."""
     if frame.id in config.blocklist or item.id in config.blocklist:
         return "blocked"
-    if refusal := licences.refusal(
-        item.licence, opted_out=any(each.verdict == "deny" for each in item.signals), use=config.use
-    ):
-        return refusal
+    if rule := rights.decide(item, config.policy).rule:
+        return rule
     faults = {
         "small": min(quality.width, quality.height) < config.min_side,
         "blurred": quality.sharpness < config.min_sharpness,

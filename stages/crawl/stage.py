@@ -9,11 +9,12 @@ from typing import Annotated, Any
 from pydantic import Field
 from tqdm import tqdm
 
-from stages import licences, plugins, shards, tables
+from stages import licences, plugins, rights, shards, tables
 from stages.config import settings
+from stages.crawl import embedded, releases
 from stages.crawl.sources import Found, Missed, Source, Visit
 from stages.errors import SourceError
-from stages.records import Failure, Item, Report
+from stages.records import Consent, Failure, Item, Report
 from stages.shards import Place
 from stages.web.client import Manners
 
@@ -30,11 +31,12 @@ class Config:
 
 
 def run(config: Config, *, own: Path, out: Path) -> Report:
-    """Bring all that ``config.sources`` have; ``own`` is where the user's own pictures lie. Writes Item and Failure.
+    """Bring all that ``config.sources`` have; ``own`` is where the user's own pictures lie. Writes Item, Failure and Consent.
 
     Raises:
-        SourceError: when nothing was brought, or more failed than ``max_failures``.
+        SourceError: when nothing was brought, more failed than ``max_failures``, or consents cannot be read.
     """
+    consents = releases.read(own)
     visit = Visit(manners=config.manners, own=own, fresh_hours=config.fresh_hours)
     brought = list(
         tqdm(_collect(config, visit), desc="crawl", unit=" files", disable=not sys.stderr.isatty(), leave=False)
@@ -50,6 +52,7 @@ def run(config: Config, *, own: Path, out: Path) -> Report:
     bodies = {hashlib.sha256(each.body).hexdigest(): each.body for each in found}
     places = shards.write(out, bodies, digits=config.shard_digits)
     tables.write(out, Item, items(found, places))
+    tables.write(out, Consent, consents)
     tables.write(out, Failure, {each.url: _failure(each) for each in missed}.values())
     return _report(found, missed, bodies)
 
@@ -63,28 +66,23 @@ def items(found: Iterable[Found], places: Mapping[str, Place]) -> list[Item]:
 
 
 def _item(digest: str, same: list[Found], place: Place) -> Item:
-    first = same[0]
+    first, inside = same[0], embedded.read(same[0].body)
+    evidence = [(*inside.evidence, *each.licence_evidence) for each in same]
     return Item(
         id=digest,
         url=first.url,
         page=first.page,
         kind=first.kind,
         alt=first.alt,
-        title=first.title,
-        author=first.author,
-        credit=first.credit,
-        licence=licences.strictest(raw for each in same for raw in _statements(each)),
-        licence_evidence=tuple(dict.fromkeys(one for each in same for one in each.licence_evidence)),
-        signals=tuple(dict.fromkeys(one for each in same for one in each.signals)),
+        title=first.title or inside.title,
+        author=first.author or inside.author,
+        credit=first.credit or inside.credit,
+        licence=licences.strictest(name for each in evidence for name in rights.statements(each) or [""]),
+        licence_evidence=tuple(dict.fromkeys(one for each in evidence for one in each)),
+        signals=tuple(dict.fromkeys((*(one for each in same for one in each.signals), *inside.signals))),
         consent=first.consent if all(each.consent == first.consent for each in same) else "",
         place=place,
     )
-
-
-def _statements(found: Found) -> list[str]:
-    """The raw statements that count: those on the picture itself, or else those on its page."""
-    own = [each.raw for each in found.licence_evidence if each.scope == "picture"]
-    return own or [each.raw for each in found.licence_evidence] or [""]
 
 
 def _collect(config: Config, visit: Visit) -> Iterable[Found | Missed]:

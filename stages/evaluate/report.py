@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 
-from stages import licences, shards, tables
+from stages import licences, rights, shards, tables
 from stages.errors import ImageError
 from stages.evaluate.pictures import Pictures
 from stages.images import Pixels, decode, encode_png
@@ -45,7 +45,7 @@ def page(sources: Sources, scores: Sequence[Score], pictures: Pictures) -> str:
     environment.filters |= {"number": number, "png": _inline}
     template = environment.from_string((files(__package__) / "report.html.j2").read_text(encoding="utf-8"))
     items = tables.by_id(sources.crawled, Item)
-    points = tables.read(sources.trained, Point)
+    points, used = tables.read(sources.trained, Point), _used(sources, items, pictures.samples)
     return template.render(
         scores=scores,
         funnel=list(_funnel(sources)),
@@ -57,7 +57,10 @@ def page(sources: Sources, scores: Sequence[Score], pictures: Pictures) -> str:
         real=_real_subjects(pictures)[:COLUMNS],
         prior=list(_prior_rows(pictures)),
         curves=[_curve(label, points, field) for label, field in _CURVES],
-        credits=_credits(sources, items, pictures.samples),
+        credits=sorted(map(rights.attribution, used)),
+        licences=sorted(Counter(item.licence or "unknown" for item in used).items()),
+        duties=licences.duties(item.licence for item in used),
+        consents=sorted({item.consent for item in used if item.consent}),
         columns=COLUMNS,
     )
 
@@ -143,6 +146,7 @@ def _refused(sources: Sources, items: dict[str, Item]) -> Iterator[dict[str, Any
 def _why(item: Item, verdict: Verdict, items: dict[str, Item], frames: dict[str, Frame]) -> str:
     said = [f"{each.where}: {each.raw}" for each in item.licence_evidence]
     said += [f"{each.kind}: {each.raw}" for each in item.signals]
+    said += [f"id {item.id}"]  # as clean.policy.reviewed wants it
     twin = f"twin of {items[frames[verdict.twin].item].url}" if verdict.twin else ""
     note = twin or ("; ".join(said) if verdict.reason not in QUALITY_REASONS else "")
     return f"{item.url} ({note})" if note else item.url
@@ -173,16 +177,10 @@ def _curve(label: str, points: Sequence[Point], field: str) -> dict[str, Any]:
     return {"label": label, "path": path, "first": values[0][1], "last": values[-1][1], "steps": last}
 
 
-def _credits(sources: Sources, items: dict[str, Item], samples: Sequence[Sample]) -> list[str]:
-    """A line for each source of a training picture, as its licence wants it."""
+def _used(sources: Sources, items: dict[str, Item], samples: Sequence[Sample]) -> list[Item]:
+    """The items whose pictures were used to train or to judge."""
     frames = tables.by_id(sources.frames, Frame)
-    used = {frames[sample.frame].item for sample in samples}
-    return sorted(
-        licences.attribution(
-            title=items[id].title, author=items[id].author, url=items[id].url, licence=items[id].licence
-        )
-        for id in used
-    )
+    return [items[id] for id in sorted({frames[sample.frame].item for sample in samples})]
 
 
 def _inline(pixels: Pixels) -> str:

@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -11,12 +12,26 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from stages import attribution, machine, shards, tables
+from stages import attribution, machine, rights, shards, tables
 from stages.config import settings
 from stages.errors import TableError
 from stages.images import decode
 from stages.prepare import augment, buckets, crops, splits
-from stages.records import Caption, Failure, Frame, Item, Quality, Redaction, Region, Report, Role, Sample, Split
+from stages.records import (
+    Caption,
+    Consent,
+    Failure,
+    Frame,
+    Item,
+    Quality,
+    Redaction,
+    Region,
+    Report,
+    Role,
+    Sample,
+    Scope,
+    Split,
+)
 
 Side = Annotated[int, Field(gt=0, multiple_of=8)]  # pixels; latents are an eighth
 
@@ -31,6 +46,8 @@ class Config:
     salt: str  # another salt, another split
     crop: crops.Config
     augment: augment.Config
+    publish: bool  # the weights leave the house, and the consent of whoever is made the subject must cover that
+    consent_on: date  # the day on which a consent must count
     seed: int
     shard_digits: Annotated[int, Field(ge=1, le=4)]
 
@@ -108,7 +125,10 @@ def _jobs(captions: list[Caption], folders: Mapping[str, Path], config: Config) 
     side = _sides(captions, group, config)
     faces = {id: crops.largest(quality[id].faces, min_score=config.crop.min_score) for id in kept}
     if config.crop.mode == "aligned":
-        _check_faces([(items[rows[each.id].item], faces[each.id]) for each in captions if each.role == "subject"])
+        subjects = [(items[rows[each.id].item], faces[each.id]) for each in captions if each.role == "subject"]
+        scopes: tuple[Scope, ...] = ("train", "publish") if config.publish else ("train",)
+        records = tables.read(folders["crawl"], Consent)
+        _check_faces(subjects, rights.consents(records, on=config.consent_on, scopes=scopes))
     return [
         Job(
             caption=caption,
@@ -123,14 +143,14 @@ def _jobs(captions: list[Caption], folders: Mapping[str, Path], config: Config) 
     ]
 
 
-def _check_faces(subjects: list[tuple[Item, Region | None]]) -> None:
+def _check_faces(subjects: list[tuple[Item, Region | None]], known: Mapping[str, str]) -> None:
     """A person's face is only made a subject where that person agreed, and only set upright by its landmarks."""
     shown = [(item, face) for item, face in subjects if face is not None]
-    without = [item.url for item, _ in shown if not item.consent]
+    without = [item.url for item, _ in shown if not rights.consented(item, known)]
     if without:
         raise TableError(
             f"prepare: crop.mode aligned makes faces the subject, and {len(without)} of {len(shown)} pictures that show one have "
-            f"no consent record, {without[0]} the first; name a record for each in data/own, or set prepare.crop.mode=face"
+            f"no consent record that counts, {without[0]} the first; give one for each in data/own, or set prepare.crop.mode=face"
         )
     if not all(face.landmarks for _, face in shown):
         raise TableError(

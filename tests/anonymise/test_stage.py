@@ -4,6 +4,7 @@ import hashlib
 import io
 import sys
 import tracemalloc
+from datetime import date
 from types import ModuleType
 
 import numpy as np
@@ -16,21 +17,26 @@ from stages.anonymise.stage import ROUNDS, Config, Kind, Policy, must_go, run, u
 from stages.config import settings
 from stages.errors import ConfigError, ImageError
 from stages.images import decode, encode_png
-from stages.records import Failure, Frame, Item, Quality, Redaction, Region, Verdict
+from stages.records import Consent, Failure, Frame, Item, Quality, Redaction, Region, Verdict
 
 DETECTOR = {"name": "lbp", "side": 512, "min_face": 0.12, "min_neighbours": 10}
 BOX = Region(score=1.0, landmarks=(), left=119, top=67, width=93, height=93)  # of the face in the crop below
+RELEASE = Consent(
+    id="release-1", subjects=("S-1",), basis="model release", scope=("train", "publish"), granted="2026-01-01",
+    expires="2026-12-31", revoked="", evidence="",
+)  # fmt: skip
 PICTURES = {
     "face": specimens.crop(specimens.photograph("astronaut"), (60, 0, 360, 240)),
     "wall": specimens.crop(specimens.photograph("brick"), (0, 0, 100, 80)),
 }
 
 
-def config(*, measured=DETECTOR, max_failures=0.0, more=None, **others):
+def config(*, measured=DETECTOR, max_failures=0.0, more=None, consent_on=date(2026, 6, 1), **others):
     """Settings for faces, with ``others`` in their policy and ``more`` kinds."""
     faces = {"whose": "without consent", "method": "pixelate", "margin": 0.2, "detector": DETECTOR} | others
     kinds = {"faces": Policy(**faces)} | {name: Policy(**policy) for name, policy in (more or {}).items()}
-    return Config(regions=kinds, detector=measured, max_failures=max_failures, shard_digits=1)
+    values = {"regions": kinds, "detector": measured, "max_failures": max_failures, "shard_digits": 1}
+    return Config(**values, publish=True, consent_on=consent_on)
 
 
 @pytest.fixture
@@ -55,6 +61,7 @@ def anonymised(tmp_path):
         }  # fmt: skip
         for name, (row, each) in rows.items():
             tables.write(tmp_path / name, row, each)
+        tables.write(tmp_path / "crawl", Consent, [RELEASE])
         folders = {"crawled": "crawl", "frames": "frames", "measured": "measure", "cleaned": "clean"}
         report = run(config(**others), **{key: tmp_path / name for key, name in folders.items()}, out=tmp_path / "out")
         return report, tables.by_id(tmp_path / "out", Redaction), ids
@@ -100,6 +107,21 @@ def test_consent_keeps_the_face(anonymised, tmp_path):
     report, rows, _ = anonymised(consent="release-1")
     assert (report, rows) == ({"redacted": 0, "regions": 0, "with_consent": 1, "failed": 0}, {})
     assert list((tmp_path / "out").glob("*.tar")) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"consent": "typo"}, "typo: there is no such record"),
+        ({"consent": "release-1", "consent_on": date(2027, 1, 1)}, "release-1: expired on 2026-12-31"),
+    ],
+)
+def test_a_consent_that_does_not_count_keeps_no_face_and_is_said(anonymised, caplog, settings, why):
+    report, _, _ = anonymised(**settings)
+    assert (report["redacted"], report["with_consent"]) == (1, 0)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"anonymise: consent {why}, so it counts as none; see data/own/consent.yaml"
+    ]
 
 
 def test_the_policy_all_goes_before_consent(anonymised):
@@ -296,6 +318,8 @@ def test_workers_and_engines_change_nothing(anonymised, tmp_path, monkeypatch, e
     [
         ("without consent", "", True),
         ("without consent", "release-1", False),
+        ("without consent", "release-2", True),
+        ("without consent", "release-3", True),
         ("all", "", True),
         ("all", "release-1", True),
         ("none", "", False),
@@ -306,4 +330,4 @@ def test_the_policy_says_whose_faces_go(policy, consent, goes):
     place = shards.Place(shard="s", offset=0, size=1)
     said = {"page": "", "kind": "image", "alt": "", "title": "", "author": "", "licence": ""}
     item = Item(id="a", url="file:a", licence_evidence=(), signals=(), credit="", consent=consent, place=place, **said)
-    assert must_go(item, policy) is goes
+    assert must_go(item, policy, {"release-1": "", "release-2": "revoked"}) is goes

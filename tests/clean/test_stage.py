@@ -2,23 +2,28 @@
 
 import dataclasses
 from collections import Counter
+from pathlib import Path
 
 import pytest
+import yaml
 
-from stages import tables
+from stages import config, rights, tables
 from stages.clean.stage import Config, run
 from stages.crawl import site
 from stages.crawl import stage as crawl
 from stages.errors import TableError
 from stages.frames import stage as frames
-from stages.licences import Use
 from stages.measure import stage as measure
 from stages.records import Frame, Item, Verdict
 from stages.web.client import Manners
 
 HOME = "http://sample.test"
+POLICIES = {
+    file.stem: config.check(yaml.safe_load(file.read_text()), rights.Policy, where=file.name)
+    for file in (Path(__file__).parents[2] / "conf/policy").glob("*.yaml")
+}
 CONFIG = Config(
-    use=Use(commercial=True, honour_opt_outs=True),
+    policy=POLICIES["licensed"],
     min_side=96,
     min_sharpness=4.0,
     min_brightness=10.0,
@@ -79,11 +84,11 @@ def test_every_trap_of_the_sample_site_has_its_verdict(judged):
         "/broken/blurred.jpg": "blurred",
     }
     counted = Counter({f"dropped/{reason}".replace(" ", "_"): 1 for reason in gone.values() if "/" not in reason})
-    assert report == {"kept": 96, "dropped/twin": 2, **counted}
+    assert report == {"kept": 96, "policy": rights.mark(CONFIG.policy), "dropped/twin": 2, **counted}
 
 
-def test_a_use_without_money_keeps_the_shops_picture_too(judged):
-    report, gone = judged(use=Use(commercial=False, honour_opt_outs=False))
+def test_research_without_money_keeps_the_shops_picture_too(judged):
+    report, gone = judged(policy=POLICIES["research"])
     assert report["kept"] >= 97
     assert not {"/shop/cat.jpg", "/noai/retina.jpg"} & {path for path, why in gone.items() if "/" not in why}
 
@@ -100,6 +105,17 @@ def test_two_runs_leave_the_same_bytes(judged, tmp_path):
     first = (tmp_path / "out" / "verdict.jsonl").read_bytes()
     judged()
     assert (tmp_path / "out" / "verdict.jsonl").read_bytes() == first
+
+
+def test_another_policy_decides_again_over_the_same_crawl(judged):
+    kept = {name: judged(policy=policy, min_sharpness=0.0)[0] for name, policy in POLICIES.items() if name != "own"}
+    assert kept["licensed"]["kept"] < kept["eu_tdm"]["kept"] < kept["research"]["kept"]
+    assert len({report["policy"] for report in kept.values()}) == 3
+
+
+def test_a_policy_that_refuses_everything_says_which_rule_refused_how_many(judged):
+    with pytest.raises(TableError, match=r"none of 104 frames stays \(1 broken, 103 licence unknown\); .*conf/policy"):
+        judged(policy=POLICIES["own"])
 
 
 def test_nothing_kept_is_an_error_with_the_reasons(judged):

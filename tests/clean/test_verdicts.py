@@ -2,18 +2,25 @@
 
 import dataclasses
 import itertools
+from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stages import config as settings
+from stages import rights
 from stages.clean.verdicts import Config, judge, near_duplicates
-from stages.licences import Use
 from stages.records import Failure, Frame, Item, Quality, Signal
 from stages.shards import Place
 
+POLICIES = {
+    file.stem: settings.check(yaml.safe_load(file.read_text()), rights.Policy, where=file.name)
+    for file in (Path(__file__).parents[2] / "conf/policy").glob("*.yaml")
+}
 CONFIG = Config(
-    use=Use(commercial=True, honour_opt_outs=True),
+    policy=POLICIES["licensed"],
     min_side=100,
     min_sharpness=4.0,
     min_brightness=10.0,
@@ -103,10 +110,11 @@ def test_rights_come_before_quality(said, reason):
     assert verdict(said=said, **FAULTS) == reason
 
 
-def test_a_use_that_earns_nothing_may_take_non_commercial_pictures():
-    config = dataclasses.replace(CONFIG, use=Use(commercial=False, honour_opt_outs=False))
-    assert verdict(said={"licence": "CC-BY-NC-4.0", "signals": NOAI}, config=config) == ""
-    assert verdict(said={"licence": ""}, config=config) == "licence unknown"
+def test_the_policy_says_what_speaks_against_a_picture():
+    research = dataclasses.replace(CONFIG, policy=POLICIES["research"])
+    assert verdict(said={"licence": "CC-BY-NC-4.0", "signals": NOAI}, config=research) == ""
+    own = dataclasses.replace(CONFIG, policy=POLICIES["own"])
+    assert verdict(config=own) == "licence unknown"
 
 
 def test_the_blocklist_comes_before_all_and_names_frames_or_items():

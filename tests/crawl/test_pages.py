@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.crawl import pages
+from stages.crawl import pages, statements
 from stages.records import Evidence, Signal
 
 URL = "http://a.test/dir/page.html"
@@ -145,7 +145,7 @@ def test_a_licence_outside_any_figure_is_about_the_page():
     }
 
 
-@pytest.mark.parametrize("name", pages.LICENCE_METAS)
+@pytest.mark.parametrize("name", statements.LICENCE_METAS)
 def test_a_licence_in_a_meta_element_is_about_the_page(name):
     picture = only(f'<meta name="{name.upper()}" content="{CC0}"><img src="a.jpg">')
     assert picture.licence_evidence == (Evidence(where=f"meta {name}", raw=CC0, scope="page"),)

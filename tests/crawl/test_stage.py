@@ -9,7 +9,7 @@ from stages.crawl import site
 from stages.crawl.sources import Found
 from stages.crawl.stage import Config, items, run
 from stages.errors import SourceError
-from stages.records import Evidence, Failure, Item, Signal
+from stages.records import Consent, Evidence, Failure, Item, Signal
 from stages.shards import Place
 
 HOME = f"http://{site.HOST}"
@@ -57,6 +57,7 @@ def own(tmp_path):
     return write
 
 
+NOAI = Signal(layer="html", kind="meta robots", raw="noai", verdict="deny", category="train-any", scope="page")
 FOLDER = {"sources": {"folder": {"name": "folder", "path": "."}}}
 
 
@@ -75,8 +76,15 @@ def said(*statements, scope="picture"):
 
 
 def only(*brought):
-    (item,) = items(brought, {hashlib.sha256(b"picture").hexdigest(): PLACE})
+    (item,) = items(brought, {hashlib.sha256(brought[0].body).hexdigest(): PLACE})
     return item
+
+
+def xmp(attributes):
+    """A file that holds nothing but an XMP packet."""
+    names = 'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:cc="http://creativecommons.org/ns#"'
+    names += ' xmlns:plus="http://ns.useplus.org/ldf/xmp/1.0/" xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/"'
+    return f"<rdf:RDF {names}><rdf:Description {attributes}/></rdf:RDF>".encode()
 
 
 def test_the_report_of_the_sample_site_is_exact(sample_crawl):
@@ -209,6 +217,35 @@ def test_what_is_said_of_the_picture_goes_before_what_is_said_of_the_page():
 
 def test_an_unknown_statement_makes_the_licence_unknown():
     assert only(found(licence_evidence=said("CC0-1.0", "All rights reserved"))).licence == ""
+
+
+def test_what_the_file_says_is_about_the_picture_and_kept_beside_the_rest():
+    body = xmp(
+        'cc:license="CC BY-NC 4.0" plus:DataMining="DMI-PROHIBITED" photoshop:Credit="Agency" cc:attributionName="Ann"'
+    )
+    item = only(found(body=body, licence_evidence=said("CC0-1.0", scope="page"), signals=(NOAI,)))
+    assert (item.licence, item.author, item.credit) == ("CC-BY-NC-4.0", "Ann", "Agency")
+    assert [each.where for each in item.licence_evidence] == ["xmp cc:license", "json-ld"]
+    assert [each.kind for each in item.signals] == ["meta robots", "plus:DataMining"]
+    assert only(found(body=body, author="Bob", credit="Bob / X")).credit == "Bob / X"
+
+
+def test_a_file_and_a_page_that_differ_count_by_the_strictest():
+    body = xmp('cc:license="CC BY-NC 4.0"')
+    assert only(found(body=body, licence_evidence=said("CC0-1.0"))).licence == "CC-BY-NC-4.0"
+    assert only(found(body=body, licence_evidence=said("CC BY-ND 4.0"))).licence == ""
+
+
+def test_the_consents_beside_the_pictures_become_a_table(config, own, tmp_path):
+    folder = own(a=b"1")
+    run(config(**FOLDER), own=folder, out=tmp_path / "out")
+    assert tables.read(tmp_path / "out", Consent) == []
+    (folder / "consent.yaml").write_text(
+        "release-1: {subjects: [S-1], basis: model release, scope: [train], granted: 2026-01-01}"
+    )
+    run(config(**FOLDER), own=folder, out=tmp_path / "out")
+    (record,) = tables.read(tmp_path / "out", Consent)
+    assert (record.id, record.subjects, record.scope) == ("release-1", ("S-1",), ("train",))
 
 
 def test_consent_counts_only_where_every_source_states_the_same():

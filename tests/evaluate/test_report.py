@@ -1,5 +1,7 @@
 import base64
+import hashlib
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -10,7 +12,7 @@ from stages import tables
 from stages.evaluate import report
 from stages.evaluate.pictures import Pictures
 from stages.images import decode
-from stages.records import Frame, Point, Score
+from stages.records import Frame, Item, Point, Score
 
 SCORES = [
     Score(
@@ -102,6 +104,8 @@ def test_hostile_titles_and_addresses_are_escaped(html, parsed):
 
 def test_what_was_refused_for_its_rights_is_named_and_not_shown(html, embedded):
     assert "licence unknown: 1" in html
+    refused = hashlib.sha256(b"licence unknown").hexdigest()
+    assert html.count(f"id {refused}") == 1  # so that who looks at it can name it
     assert not [picture for picture in embedded if (picture == (255, 0, 255)).all(axis=-1).any()]
 
 
@@ -153,6 +157,25 @@ def test_credits_name_the_pictures_that_were_used_and_no_others(html, sources, p
     assert "12 pictures were used" in credit
     for frame in tables.read(sources.frames, Frame):
         assert (f"https://a.test/{frame.item[:8]}.png" in credit) == (frame.id in used)
+
+
+def test_licences_are_counted_over_the_pictures_that_were_used(html):
+    rights = html[html.index("<h2>Rights</h2>") : html.index("<h2>Credits</h2>")]
+    assert '<tr><td>CC0-1.0</td><td class="n">12</td></tr>' in rights
+    assert "unknown" not in rights
+    assert "none of the known licences asks for anything" in rights
+
+
+def test_duties_and_consents_are_named(sources, pictures, tmp_path):
+    shutil.copytree(sources.crawled, tmp_path / "crawled")
+    items = tables.read(sources.crawled, Item)
+    others = [replace(each, licence="CC-BY-SA-4.0" if each.licence else "", consent="r-1") for each in items]
+    tables.write(tmp_path / "crawled", Item, others)
+    html = report.page(replace(sources, crawled=tmp_path / "crawled"), SCORES, pictures)
+    assert "<li>share adaptations under the same licence: CC-BY-SA-4.0</li>" in html
+    assert "<li>name the sources: CC-BY-SA-4.0</li>" in html
+    assert "<li>keep to the consents r-1</li>" in html
+    assert "asks for anything" not in html
 
 
 def test_redacted_pictures_are_shown(html):

@@ -5,6 +5,7 @@ import hashlib
 import io
 import tracemalloc
 from collections import defaultdict
+from datetime import date
 
 import numpy as np
 import pytest
@@ -15,14 +16,19 @@ from stages.errors import TableError
 from stages.images import decode, encode_png
 from stages.prepare import augment, crops
 from stages.prepare.stage import Config, run
-from stages.records import Caption, Failure, Frame, Item, Quality, Redaction, Region, Sample
+from stages.records import Caption, Consent, Failure, Frame, Item, Quality, Redaction, Region, Sample
 
+RELEASE = Consent(
+    id="release-1", subjects=("S-1",), basis="model release", scope=("train",), granted="2026-01-01",
+    expires="2026-12-31", revoked="", evidence="",
+)  # fmt: skip
 CROP = crops.Config(mode="centre", margin=0.1, min_score=0.5)
 AUGMENT = augment.Config(variants=2, flip=True, min_scale=0.8, rotate=8.0, light=0.1)
 
 
 def config(**others):
     values = {"buckets": ((16, 16), (24, 16)), "heldout": 0.25, "group_distance": 64, "salt": "darkroom"}
+    values |= {"publish": False, "consent_on": date(2026, 6, 1)}
     return Config(**(values | {"crop": CROP, "augment": AUGMENT, "seed": 0, "shard_digits": 1} | others))
 
 
@@ -64,6 +70,7 @@ def prepared(tmp_path):
             for each in pictures
         }
         tables.write(root / "crawl", Item, items.values())
+        tables.write(root / "crawl", Consent, [RELEASE])
         frames = [
             Frame(id=each["id"], item=each["video"] or each["id"], time_ms=0.0, store="crawl", place=places[each["id"]])
             for each in pictures
@@ -309,11 +316,17 @@ def test_a_redacted_face_is_not_cropped_to(prepared, pixels):
 
 def test_a_face_without_consent_is_never_made_the_subject(prepared):
     shown = [*portraits(4, faces=(SEEN,), consent="release-1"), *portraits(6, faces=(SEEN,))[4:]]
-    message = r"and 2 of 6 pictures that show one have no consent record, file:a the first; name a record"
+    message = r"and 2 of 6 pictures that show one have no consent record that counts, file:a the first; give one"
     with pytest.raises(TableError, match=message):
         prepared(shown, crop=mode("aligned"))
     with pytest.raises(TableError, match="have no consent record"):  # also where it was redacted
         prepared(shown, crop=mode("aligned"), redacted={each["id"]: each["body"] for each in shown})
+
+
+@pytest.mark.parametrize("others", [{"consent_on": date(2027, 1, 1)}, {"publish": True}])
+def test_a_consent_that_has_ended_or_does_not_cover_publishing_aligns_no_face(prepared, others):
+    with pytest.raises(TableError, match="and 6 of 6 pictures that show one have no consent record that counts"):
+        prepared(portraits(faces=(SEEN,), consent="release-1"), crop=mode("aligned"), **others)
 
 
 def test_a_face_with_consent_is_set_upright(prepared, pixels):

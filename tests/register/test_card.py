@@ -57,7 +57,8 @@ def test_pictures_are_counted_without_their_variants(facts):
 
 def test_every_source_is_credited_once(facts):
     text = card.written(facts)
-    assert "| CC0-1.0 | 12 |" in text
+    assert "| [CC0-1.0](https://creativecommons.org/publicdomain/zero/1.0/) | 12 |" in text
+    assert "### What they ask for\n\nNothing: all are free of conditions.\n" in text
     for item in facts.items:
         assert text.count(f"- A coin by A & B, CC0-1.0, {item.url}") == 1
     assert len(facts.items) == 12
@@ -69,3 +70,31 @@ def test_the_card_says_what_it_is_not(facts):
 
 def test_the_same_facts_give_the_same_card(facts):
     assert card.written(facts) == card.written(replace(facts, items=facts.items[::-1]))
+
+
+def test_the_strictest_duties_are_named_with_the_licences_that_ask_for_them(facts):
+    several = ["CC-BY-4.0", "CC-BY-SA-3.0", ""]
+    items = [replace(item, licence=several[n % 3], consent="release-1") for n, item in enumerate(facts.items)]
+    text = card.written(replace(facts, items=items))
+    assert "- name the sources: CC-BY-4.0, CC-BY-SA-3.0\n" in text
+    assert "- share adaptations under the same licence: CC-BY-SA-3.0\n" in text
+    assert "- find out what the unknown ones ask for\n- keep to the consents release-1\n" in text
+    assert "| unknown | 4 |" in text
+    assert "earn no money" not in text
+    assert "leave some out" not in text
+    items = [replace(item, licence=f"CC-BY-{'NC-' * (n % 2)}SA-4.0") for n, item in enumerate(facts.items)]
+    text = card.written(replace(facts, items=items))
+    assert "- leave some out: no model can carry CC-BY-NC-SA and CC-BY-SA together\n" in text
+
+
+def test_a_credit_line_of_the_sources_own_stands_in_for_title_and_author(facts):
+    items = [replace(item, credit="Photo: Ann / Agency") for item in facts.items]
+    text = card.written(replace(facts, items=items))
+    assert text.count("- Photo: Ann / Agency, CC0-1.0, https://a.test/") == 12
+    assert "A coin by" not in text
+
+
+def test_hostile_titles_stay_text(facts):
+    title = "<script>x</script> [a](javascript:x) `b` | *c*\n\n# d"
+    text = card.written(replace(facts, items=[replace(facts.items[0], title=title)]))
+    assert r"- \<script>x\</script> \[a](javascript:x) \`b\` \| \*c\* # d by A & B, CC0-1.0, " in text

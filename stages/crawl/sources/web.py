@@ -93,7 +93,7 @@ def _picture(journal: Journal, picture: pages.Picture, page_url: str, page: page
         alt=picture.alt,
         title=picture.title,
         author=picture.author,
-        credit="",
+        credit=picture.credit,
         licence_evidence=picture.licence_evidence,
         signals=(*page.signals, *pages.header_signals(answer.headers)),
         consent="",
