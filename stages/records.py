@@ -147,8 +147,8 @@ class Redaction:
     """The pixels of one frame after people in it were made unrecognisable; they stand in for the original."""
 
     id: str
-    faces: int  # regions that were redacted
-    place: Place  # in anonymise's shards
+    regions: int  # that were redacted: faces, and what else the policy names
+    place: Place  # in anonymise's shards, PNG with licence and credit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +173,7 @@ class Sample:
     group: str  # near-duplicates and pictures of one page share it, and never cross the split
     width: int  # pixels: of its bucket
     height: int  # pixels: of its bucket
-    place: Place  # in prepare's shards, PNG
+    place: Place  # in prepare's shards, PNG with licence and credit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

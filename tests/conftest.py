@@ -255,7 +255,7 @@ def tiny_upstream(tmp_path_factory, tiny_samples):
     tables.write(root / "cleaned", Verdict, verdicts)
     first = min(plain)
     hidden = shards.write(root / "anonymised", {first: plain[first]}, digits=1)
-    tables.write(root / "anonymised", Redaction, [Redaction(id=first, faces=1, place=hidden[first])])
+    tables.write(root / "anonymised", Redaction, [Redaction(id=first, regions=1, place=hidden[first])])
     return root
 
 

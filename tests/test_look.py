@@ -39,7 +39,7 @@ def still(id, place, store="frames"):
 
 
 def redaction(id, place):
-    return Redaction(id=id, faces=1, place=place)
+    return Redaction(id=id, regions=1, place=place)
 
 
 def generation(id, place):

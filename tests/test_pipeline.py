@@ -227,25 +227,27 @@ def values_of(override):
     return yaml.safe_load(params.composed([override] if override else []))
 
 
-def choices(section, values, key=""):
-    """(key, choice) for each part that is chosen inside ``values``: a mapping with a name."""
+def choices(section, values, keys=()):
+    """(keys that lead to it, choice) for each part that is chosen inside ``values``: a mapping with a name."""
     for name, value in values.items():
         if isinstance(value, dict):
             if isinstance(value.get("name"), str):
-                yield key or name, value
-            yield from choices(section, value, name)
+                yield (*keys, name), value
+            yield from choices(section, value, (*keys, name))
 
 
-def package_of(stage, key):
+def package_of(stage, keys):
     """``caption``, ``captioner``: stages.caption.captioners. A detector is of no single stage: stages.detectors."""
-    names = [f"stages.{stage}.{key}s", f"stages.{stage}.{key}", f"stages.{key}s"]
+    names = [
+        name for key in reversed(keys) for name in (f"stages.{stage}.{key}s", f"stages.{stage}.{key}", f"stages.{key}s")
+    ]
     return next(name for name in names if f"{name.replace('.', '/')}/__init__.py" in SOURCES)
 
 
 def parts_of(values):
     """(package, choice) for each part that the sections of the stages choose."""
     found = [
-        (package_of(stage, key), choice) for stage in STAGES for key, choice in choices(stage, values.get(stage, {}))
+        (package_of(stage, keys), choice) for stage in STAGES for keys, choice in choices(stage, values.get(stage, {}))
     ]
     return [*found, ("stages.families", {"name": values["train"]["family"], "folder": "data/base"})]
 

@@ -68,10 +68,15 @@ def _counts(entries: Sequence[Entry]) -> str:
 
 def _licences(entries: Sequence[Entry]) -> str:
     counts = Counter(entry.licence for entry in entries)
-    rows = "\n".join(f"| [{name or 'unknown'}]({licences.page(name)}) | {count} |" for name, count in sorted(counts.items()))
+    rows = "\n".join(f"| {_linked(name)} | {count} |" for name, count in sorted(counts.items()))
     note = "As the sources stated them in a form that machines read; nobody checked them by hand."
     return f"## Licences\n\n| licence | pictures |\n|---|---|\n{rows}\n\n{note}"
 
 
 def _credits(entries: Sequence[Entry]) -> str:
     return "## Credits\n\n" + "\n".join(f"- {line}" for line in sorted({entry.attribution for entry in entries}))
+
+
+def _linked(licence: str) -> str:
+    page = licences.page(licence)
+    return f"[{licence}]({page})" if page else licence or "unknown"

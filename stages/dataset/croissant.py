@@ -47,7 +47,7 @@ def written(folder: Path, entries: Sequence[Entry]) -> str:
         "conformsTo": VERSION,
         "name": card.NAME,
         "description": card.summary(entries),
-        "license": [licences.page(licence) for licence in sorted({entry.licence for entry in entries})],
+        "license": [licences.page(licence) or licence for licence in sorted({entry.licence for entry in entries})],
         "version": _version(folder, splits),
         "rai:dataCollection": "Crawled with the licence and the opt-out signals of every picture recorded.",
         "rai:personalSensitiveInformation": card.people(entries),

@@ -57,7 +57,7 @@ def read(stores: Stores, *, variants: bool) -> list[Entry]:
         TableError: when a stage has not run.
     """
     items, frames = tables.by_id(stores.crawl, Item), tables.by_id(stores.frames, Frame)
-    redacted = {row.id: row.faces for row in tables.read(stores.anonymise, Redaction)}
+    redacted = {row.id: row.regions for row in tables.read(stores.anonymise, Redaction)}
     return [
         _entry(sample, items[frames[sample.frame].item], redacted.get(sample.frame, 0))
         for sample in tables.read(stores.prepare, Sample)

@@ -1,16 +1,16 @@
 """Frontal faces by local binary patterns: the cascade that ships inside scikit-image's wheel, so nothing is fetched.
 
-Viola and Jones, CVPR 2001, with the features of Zhang et al., ICB 2007. It finds upright frontal faces; profiles,
-turned and partly covered faces it often does not: see ``research`` in the README's limits.
+Viola and Jones, CVPR 2001, with the features of Zhang et al., ICB 2007. It finds upright frontal faces and often
+misses profiles, turned and partly covered ones: ``centerface`` finds more of those, ``benchmarks/faces.py`` counts them.
 """
 
 from functools import cache
 from typing import Annotated, Any
 
-import cv2
 import numpy as np
 from pydantic import Field
 
+from stages import detectors
 from stages.config import settings
 from stages.detectors import Detector
 from stages.images import Pixels
@@ -30,10 +30,7 @@ def build(config: Config) -> Detector:
     """The detector over ``config``."""
 
     def detect(pixels: Pixels) -> tuple[Region, ...]:
-        height, width = pixels.shape[:2]
-        scale = min(1.0, config.side / max(height, width))
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA) if scale < 1 else pixels
+        small, scale = detectors.shrunk(pixels, side=config.side)
         short = min(small.shape[:2])
         least = max(24, round(config.min_face * short))  # the cascade was trained on windows of 24 pixels
         if least > short:
@@ -46,8 +43,7 @@ def build(config: Config) -> Detector:
             max_size=(short, short),
             min_neighbor_number=config.min_neighbours,
         )
-        boxes = [_region(each, scale) for each in found]
-        return tuple(sorted(boxes, key=lambda box: (box.top, box.left, box.width)))
+        return detectors.in_order(_region(each, scale) for each in found)
 
     return detect
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -9,6 +10,15 @@ import numpy as np
 from stages.images import Pixels
 
 Bucket = tuple[int, int]  # width and height in pixels
+
+
+class Window(NamedTuple):
+    """The part of a picture that is kept, in its pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
 
 
 def nearest(width: int, height: int, buckets: Sequence[Bucket]) -> Bucket:
@@ -20,13 +30,21 @@ def nearest(width: int, height: int, buckets: Sequence[Bucket]) -> Bucket:
     return min(buckets, key=apart)
 
 
-def fill(pixels: Pixels, bucket: Bucket) -> Pixels:
-    """``pixels`` cut around their centre to the bucket's aspect and resized to it: uint8[height, width, 3]."""
-    width, height = bucket
-    across, down = pixels.shape[1], pixels.shape[0]
-    scale = min(across / width, down / height)
-    keep_w, keep_h = max(1, round(width * scale)), max(1, round(height * scale))
-    left, top = (across - keep_w) // 2, (down - keep_h) // 2
-    cut = pixels[top : top + keep_h, left : left + keep_w]
-    method = cv2.INTER_AREA if scale >= 1 else cv2.INTER_CUBIC
-    return np.ascontiguousarray(cv2.resize(cut, (width, height), interpolation=method).astype(np.uint8))
+def centre(width: int, height: int, bucket: Bucket) -> Window:
+    """The largest window of the bucket's aspect in a picture of ``width`` by ``height``, in its middle."""
+    scale = min(width / bucket[0], height / bucket[1])
+    across, down = max(1, round(bucket[0] * scale)), max(1, round(bucket[1] * scale))
+    return Window((width - across) // 2, (height - down) // 2, across, down)
+
+
+def part(pixels: Pixels, window: Window) -> Pixels:
+    """What of ``pixels`` lies in ``window``; no copy."""
+    return pixels[window.top : window.top + window.height, window.left : window.left + window.width]
+
+
+def fill(pixels: Pixels, bucket: Bucket, window: Window | None = None) -> Pixels:
+    """``pixels`` cut to ``window``, or around their centre, and resized to the bucket: uint8[height, width, 3]."""
+    window = window or centre(pixels.shape[1], pixels.shape[0], bucket)
+    shrinks = window.width >= bucket[0] and window.height >= bucket[1]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return np.ascontiguousarray(cv2.resize(part(pixels, window), bucket, interpolation=method).astype(np.uint8))

@@ -2,18 +2,36 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from statistics import fmean
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from stages import machine, shards, tables
+from stages import attribution, machine, rights, shards, tables
 from stages.config import settings
 from stages.errors import TableError
-from stages.images import Pixels, decode, encode_png
-from stages.prepare import augment, buckets, splits
-from stages.records import Caption, Frame, Item, Quality, Redaction, Report, Role, Sample, Split
+from stages.images import decode
+from stages.prepare import augment, buckets, crops, splits
+from stages.records import (
+    Caption,
+    Consent,
+    Failure,
+    Frame,
+    Item,
+    Quality,
+    Redaction,
+    Region,
+    Report,
+    Role,
+    Sample,
+    Scope,
+    Split,
+)
 
 Side = Annotated[int, Field(gt=0, multiple_of=8)]  # pixels; latents are an eighth
 
@@ -26,7 +44,10 @@ class Config:
     heldout: Annotated[float, Field(ge=0, lt=1)]  # share of pictures, in whole groups
     group_distance: Annotated[int, Field(ge=-1, le=256)]  # bits of the hash; nearer pictures never cross the split
     salt: str  # another salt, another split
+    crop: crops.Config
     augment: augment.Config
+    publish: bool  # the weights leave the house, and the consent of whoever is made the subject must cover that
+    consent_on: date  # the day on which a consent must count
     seed: int
     shard_digits: Annotated[int, Field(ge=1, le=4)]
 
@@ -36,57 +57,105 @@ def run(
 ) -> Report:
     """Write ``Sample`` rows and their pixels: a plain crop of every captioned frame, and variants of those to train on.
 
+    Frames that anonymise gave up on are left out.
+
     Raises:
-        TableError: when the subject has no picture on one side of the split.
+        TableError: when the subject has no picture on one side of the split, or its faces must not or cannot be aligned.
     """
-    captions = tables.read(captioned, Caption)
-    kept = {caption.id for caption in captions}
-    rows = {frame.id: frame for frame in tables.read(frames, Frame) if frame.id in kept}
-    pixels = _reader(rows, {"crawl": crawled, "frames": frames}, anonymised)
-    grouped = _groups(list(rows.values()), tables.by_id(crawled, Item), tables.by_id(measured, Quality), config)
-    side = _sides(captions, grouped, config)
-
-    def prepared(caption: Caption) -> list[tuple[str, bytes, Bucketed]]:
-        return list(_variants(pixels(caption.id), caption.id, side[caption.id], config))
-
-    files, sizes = dict[str, bytes](), dict[str, Bucketed]()
-    for variants in machine.each(prepared, captions, label="prepare"):
-        for id, png, bucketed in variants:
-            files[id], sizes[id] = png, bucketed
-    places = shards.write(out, files, digits=config.shard_digits)
-    by_id = {caption.id: caption for caption in captions}
-    samples = [
-        Sample(
-            id=id,
-            frame=frame,
-            variant=variant,
-            text=by_id[frame].text,
-            role=by_id[frame].role,
-            split=side[frame],
-            group=grouped[frame],
-            width=width,
-            height=height,
-            place=places[id],
-        )
-        for id, (frame, variant, (width, height)) in sizes.items()
-    ]
+    withstood = {failure.id for failure in tables.read(anonymised, Failure)}
+    captions = [caption for caption in tables.read(captioned, Caption) if caption.id not in withstood]
+    folders = {"crawl": crawled, "frames": frames, "measure": measured, "anonymise": anonymised}
+    jobs = _jobs(captions, folders, config)
+    work = partial(prepared, config=config, stores=folders)
+    made, lost = list[tuple[Job, Variant]](), list[float]()
+    with shards.Writer(out, digits=config.shard_digits) as writer:
+        for job, (share, variants) in zip(jobs, machine.each(work, jobs, label="prepare"), strict=True):
+            lost.append(share)
+            for variant, png in variants:
+                made.append((job, variant))
+                writer.add(variant.id, png)
+    samples = [_sample(job, variant, writer.places[variant.id]) for job, variant in made]
     tables.write(out, Sample, samples)
-    return _report(samples)
+    return {**_report(samples), **_losses(lost), "left_out": len(withstood)}
 
 
-Bucketed = tuple[str, int, buckets.Bucket]  # frame, variant, bucket
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One captioned frame, where its pixels are, and what is to become of it."""
+
+    caption: Caption
+    item: Item
+    store: str  # the stage whose shards hold the pixels: anonymise, where it redacted them
+    place: shards.Place
+    face: Region | None  # that the crop is about
+    split: Split
+    group: str
 
 
-def _reader(rows: dict[str, Frame], stores: dict[str, Path], anonymised: Path) -> Callable[[str], Pixels]:
-    """What reads a frame's pixels: the redacted ones where there are such."""
-    redacted = {row.id: row.place for row in tables.read(anonymised, Redaction)}
+class Variant(NamedTuple):
+    """One picture that was made of a frame."""
 
-    def pixels(id: str) -> Pixels:
-        if id in redacted:
-            return decode(shards.read(anonymised, redacted[id]))
-        return decode(shards.read(stores[rows[id].store], rows[id].place))
+    id: str
+    number: int
+    bucket: buckets.Bucket
 
-    return pixels
+
+def prepared(job: Job, *, config: Config, stores: Mapping[str, Path]) -> tuple[float, list[tuple[Variant, bytes]]]:
+    """Which share of the picture its plain crop lost, and the crop and its variants, each as PNG."""
+    pixels = decode(shards.read(stores[job.store], job.place))
+    bucket = buckets.nearest(pixels.shape[1], pixels.shape[0], config.buckets)
+    crop = crops.crop(pixels, bucket, job.face, config.crop)
+    pictures = [crop.plain]
+    if job.split == "train":
+        seeds = (_seed(config.seed, job.caption.id, number + 1) for number in range(config.augment.variants))
+        pictures += [augment.augmented(crop.source, bucket, config.augment, seed=seed) for seed in seeds]
+    return crop.lost, [
+        (Variant(f"{job.caption.id}-{number:02d}", number, bucket), attribution.encode_png(picture, job.item))
+        for number, picture in enumerate(pictures)
+    ]
+
+
+def _jobs(captions: list[Caption], folders: Mapping[str, Path], config: Config) -> list[Job]:
+    """A job for each of ``captions``. A face that was redacted is none that a crop could be about."""
+    kept = {caption.id for caption in captions}
+    rows = {frame.id: frame for frame in tables.read(folders["frames"], Frame) if frame.id in kept}
+    items, quality = tables.by_id(folders["crawl"], Item), tables.by_id(folders["measure"], Quality)
+    redacted = {row.id: row.place for row in tables.read(folders["anonymise"], Redaction)}
+    group = _groups(list(rows.values()), items, quality, config)
+    side = _sides(captions, group, config)
+    faces = {id: crops.largest(quality[id].faces, min_score=config.crop.min_score) for id in kept}
+    if config.crop.mode == "aligned":
+        subjects = [(items[rows[each.id].item], faces[each.id]) for each in captions if each.role == "subject"]
+        scopes: tuple[Scope, ...] = ("train", "publish") if config.publish else ("train",)
+        records = tables.read(folders["crawl"], Consent)
+        _check_faces(subjects, rights.consents(records, on=config.consent_on, scopes=scopes))
+    return [
+        Job(
+            caption=caption,
+            item=items[rows[caption.id].item],
+            store="anonymise" if caption.id in redacted else rows[caption.id].store,
+            place=redacted.get(caption.id, rows[caption.id].place),
+            face=None if caption.id in redacted else faces[caption.id],
+            split=side[caption.id],
+            group=group[caption.id],
+        )
+        for caption in captions
+    ]
+
+
+def _check_faces(subjects: list[tuple[Item, Region | None]], known: Mapping[str, str]) -> None:
+    """A person's face is only made a subject where that person agreed, and only set upright by its landmarks."""
+    shown = [(item, face) for item, face in subjects if face is not None]
+    without = [item.url for item, _ in shown if not rights.consented(item, known)]
+    if without:
+        raise TableError(
+            f"prepare: crop.mode aligned makes faces the subject, and {len(without)} of {len(shown)} pictures that show one have "
+            f"no consent record that counts, {without[0]} the first; give one for each in data/own, or set prepare.crop.mode=face"
+        )
+    if not all(face.landmarks for _, face in shown):
+        raise TableError(
+            "prepare: crop.mode aligned needs eyes, nose and mouth, which this detector does not find; set detector=centerface"
+        )
 
 
 def _groups(frames: list[Frame], items: dict[str, Item], quality: dict[str, Quality], config: Config) -> dict[str, str]:
@@ -116,19 +185,31 @@ def _sides(captions: list[Caption], grouped: dict[str, str], config: Config) -> 
     return {id: side[group] for id, group in grouped.items()}
 
 
-def _variants(pixels: Pixels, frame: str, side: Split, config: Config) -> Iterator[tuple[str, bytes, Bucketed]]:
-    bucket = buckets.nearest(pixels.shape[1], pixels.shape[0], config.buckets)
-    yield f"{frame}-00", encode_png(buckets.fill(pixels, bucket)), (frame, 0, bucket)
-    if side == "train":
-        for variant in range(1, config.augment.variants + 1):
-            seed = int.from_bytes(hashlib.sha256(f"{config.seed} {frame} {variant}".encode()).digest()[:4], "big")
-            yield (
-                f"{frame}-{variant:02d}",
-                encode_png(augment.augmented(pixels, bucket, config.augment, seed=seed)),
-                (frame, variant, bucket),
-            )
+def _seed(seed: int, frame: str, number: int) -> int:
+    """Of one variant, so that adding a picture changes no other."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {frame} {number}".encode()).digest()[:4], "big")
+
+
+def _sample(job: Job, variant: Variant, place: shards.Place) -> Sample:
+    return Sample(
+        id=variant.id,
+        frame=job.caption.id,
+        variant=variant.number,
+        text=job.caption.text,
+        role=job.caption.role,
+        split=job.split,
+        group=job.group,
+        width=variant.bucket[0],
+        height=variant.bucket[1],
+        place=place,
+    )
 
 
 def _report(samples: list[Sample]) -> Report:
     plain = Counter(f"{sample.role}/{sample.split}" for sample in samples if not sample.variant)
     return {"samples": len(samples), "groups": len({sample.group for sample in samples}), **dict(sorted(plain.items()))}
+
+
+def _losses(shares: Sequence[float]) -> Report:
+    """How much of the pictures' area the plain crops left out."""
+    return {"mean_lost": round(fmean(shares), 4), "most_lost": round(max(shares), 4)} if shares else {}

@@ -1,13 +1,23 @@
 """Regions made unrecognisable, and not a pixel beyond."""
 
+import time
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stages.anonymise.redact import CELLS, redact
 from stages.records import Region
 
 METHODS = ("pixelate", "blur", "fill")
-BOX = Region(score=1.0, landmarks=(), left=30, top=20, width=40, height=30)
+
+
+def box(left, top, width, height):
+    return Region(score=1.0, landmarks=(), left=left, top=top, width=width, height=height)
+
+
+BOX = box(30, 20, 40, 30)
 
 
 @pytest.fixture
@@ -50,6 +60,30 @@ def test_the_margin_widens_the_box_on_every_side(pixels, method):
 )
 def test_a_box_at_or_beyond_the_edge_is_no_crash(pixels, method, box):
     assert redact(pixels, [box], method=method, margin=0.2).shape == pixels.shape
+
+
+@given(
+    st.lists(st.builds(box, *[st.integers(-40, 160)] * 2, *[st.integers(0, 90)] * 2), max_size=4),
+    st.sampled_from(METHODS),
+    st.floats(0, 1),
+)
+def test_no_pixel_beyond_the_widened_boxes_changes(boxes, method, margin):
+    pixels = np.random.default_rng(0).integers(0, 256, (100, 120, 3), dtype=np.uint8)
+    inside = np.zeros((100, 120), dtype=bool)
+    for each in boxes:
+        aside, above = round(each.width * margin), round(each.height * margin)
+        rows = np.s_[max(0, each.top - above) : max(0, each.top + each.height + above)]
+        inside[rows, max(0, each.left - aside) : max(0, each.left + each.width + aside)] = True
+    changed = (redact(pixels, boxes, method=method, margin=margin) != pixels).any(axis=2)
+    assert not changed[~inside].any()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_large_face_costs_little_more_than_a_small_one(method):
+    large = np.random.default_rng(0).integers(0, 256, (3000, 3000, 3), dtype=np.uint8)
+    start = time.process_time()
+    redact(large, [box(500, 500, 2000, 2000)], method=method, margin=0.2)
+    assert time.process_time() - start < 5  # a blur at full size took minutes
 
 
 def test_pixelating_leaves_no_more_cells_than_it_says(pixels):

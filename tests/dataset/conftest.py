@@ -28,7 +28,7 @@ def project(tmp_path_factory):
     tables.write(data / "frames", Frame, [_frame(id, places[id]) for id in originals])
     first = next(iter(originals))
     redacted = shards.write(data / "anonymise", {first: picture(8, size=(12, 20))}, digits=1)
-    tables.write(data / "anonymise", Redaction, [Redaction(id=first, faces=2, place=redacted[first])])
+    tables.write(data / "anonymise", Redaction, [Redaction(id=first, regions=2, place=redacted[first])])
     _prepared(data / "prepare", list(originals))
     return data
 
@@ -57,7 +57,7 @@ def _item(id, number, place):
 
 
 def _frame(id, place):
-    return Frame(id=id, item=id, time_ms=0.0, store="crawl", place=place)
+    return Frame(id=id, item=id, pts=0, time_base="", time_ms=0.0, store="crawl", place=place)
 
 
 def _prepared(folder, frames):

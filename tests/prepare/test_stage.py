@@ -1,30 +1,41 @@
 """The stage: samples, variants, and a split that leaks nothing."""
 
+import dataclasses
 import hashlib
+import io
+import tracemalloc
 from collections import defaultdict
+from datetime import date
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from stages import hashes, shards, tables
 from stages.errors import TableError
 from stages.images import decode, encode_png
-from stages.prepare import augment
+from stages.prepare import augment, crops
 from stages.prepare.stage import Config, run
-from stages.records import Caption, Frame, Item, Quality, Redaction, Sample
+from stages.records import Caption, Consent, Failure, Frame, Item, Quality, Redaction, Region, Sample
 
+RELEASE = Consent(
+    id="release-1", subjects=("S-1",), basis="model release", scope=("train",), granted="2026-01-01",
+    expires="2026-12-31", revoked="", evidence="",
+)  # fmt: skip
+CROP = crops.Config(mode="centre", margin=0.1, min_score=0.5)
 AUGMENT = augment.Config(variants=2, flip=True, min_scale=0.8, rotate=8.0, light=0.1)
 
 
 def config(**others):
     values = {"buckets": ((16, 16), (24, 16)), "heldout": 0.25, "group_distance": 64, "salt": "darkroom"}
-    return Config(**(values | {"augment": AUGMENT, "seed": 0, "shard_digits": 1} | others))
+    values |= {"publish": False, "consent_on": date(2026, 6, 1)}
+    return Config(**(values | {"crop": CROP, "augment": AUGMENT, "seed": 0, "shard_digits": 1} | others))
 
 
-def picture(number, width=24, height=24, role="subject", page="", bits=None, video=""):
+def picture(number, width=24, height=24, role="subject", page="", bits=None, video="", encode=encode_png, **others):
     """A picture of noise; ``bits`` set bits in its hash, or a hash of noise, too."""
     rng = np.random.default_rng(number)
-    body = encode_png(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
+    body = encode(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
     return {
         "id": hashlib.sha256(body).hexdigest(),
         "body": body,
@@ -33,25 +44,33 @@ def picture(number, width=24, height=24, role="subject", page="", bits=None, vid
         "page": page or f"http://a.test/{number}.html",
         "video": video,
         "hash": rng.bytes(32).hex() if bits is None else f"{(1 << bits) - 1:064x}",
-    }
+        "faces": (),
+        "consent": "",
+    } | others
 
 
 @pytest.fixture
 def prepared(tmp_path):
     """Write what the stages before would leave, run the stage; gives the report and the samples by id."""
 
-    def prepare(pictures, *, redacted=None, captioned=None, out="out", **others):
+    def prepare(pictures, *, redacted=None, captioned=None, failed=(), out="out", **others):
         root = tmp_path / f"{out}-inputs"
         places = shards.write(root / "crawl", {each["id"]: each["body"] for each in pictures}, digits=1)
         said = {"alt": "", "title": "", "author": "", "licence": "CC0-1.0", "kind": "image"}
-        said |= {"licence_evidence": (), "signals": (), "credit": "", "consent": ""}
+        said |= {"licence_evidence": (), "signals": (), "credit": "A. Painter"}
         items = {
             each["video"] or each["id"]: Item(
-                id=each["video"] or each["id"], url="file:a", page=each["page"], place=places[each["id"]], **said
+                id=each["video"] or each["id"],
+                url="file:a",
+                page=each["page"],
+                consent=each["consent"],
+                place=places[each["id"]],
+                **said,
             )
             for each in pictures
         }
         tables.write(root / "crawl", Item, items.values())
+        tables.write(root / "crawl", Consent, [RELEASE])
         frames = [
             Frame(
                 id=each["id"],
@@ -65,16 +84,27 @@ def prepared(tmp_path):
             for each in pictures
         ]
         tables.write(root / "frames", Frame, frames)
-        facts = {"sharpness": 9.0, "brightness": 99.0, "contrast": 9.0, "faces": (), "format": "PNG"}
+        facts = {"sharpness": 9.0, "brightness": 99.0, "contrast": 9.0, "format": "PNG"}
         facts |= {"dark": 0.0, "bright": 0.0, "entropy": 7.0, "colourfulness": 9.0, "hash_quality": 100}
         facts |= {"text": 0.0, "watermark": 0.0, "aesthetic": None, "nsfw": None}
         measured = [
-            Quality(id=each["id"], width=each["size"][0], height=each["size"][1], hash=each["hash"], **facts)
+            Quality(
+                id=each["id"],
+                width=each["size"][0],
+                height=each["size"][1],
+                hash=each["hash"],
+                faces=each["faces"],
+                **facts,
+            )
             for each in pictures
         ]
         tables.write(root / "measure", Quality, measured)
         hidden = shards.write(root / "anonymise", redacted or {}, digits=1)
-        tables.write(root / "anonymise", Redaction, [Redaction(id=id, faces=1, place=at) for id, at in hidden.items()])
+        tables.write(
+            root / "anonymise", Redaction, [Redaction(id=id, regions=1, place=at) for id, at in hidden.items()]
+        )
+        failures = [Failure(id=id, what="file:a", reason="faces still found") for id in failed]
+        tables.write(root / "anonymise", Failure, failures)
         chosen = [each for each in pictures if captioned is None or each["id"] in captioned]
         captions = [Caption(id=each["id"], text=f"a {each['role']}", role=each["role"]) for each in chosen]
         tables.write(root / "caption", Caption, captions)
@@ -111,6 +141,7 @@ def test_every_captioned_frame_has_a_plain_crop_and_trained_ones_have_variants(p
     assert report == {
         "samples": len(samples), "groups": 20,
         "subject/heldout": 3, "subject/train": 9, "prior/heldout": 2, "prior/train": 6,
+        "mean_lost": 0.0, "most_lost": 0.0, "left_out": 0,
     }  # fmt: skip
 
 
@@ -210,6 +241,136 @@ def test_redacted_pixels_stand_in_for_the_originals(prepared, pixels):
     assert pixels(samples[f"{MANY[1]['id']}-00"], "hidden").max() > 200
 
 
+def test_what_anonymise_gave_up_on_is_left_out(prepared):
+    report, samples = prepared(MANY, failed=[MANY[0]["id"], MANY[15]["id"]])
+    assert not {MANY[0]["id"], MANY[15]["id"]} & {row.frame for row in samples.values()}
+    assert (report["left_out"], report["groups"]) == (2, 18)
+
+
+def of_a_camera(pixels):
+    """A picture with what phones write beside the pixels: place, maker and a comment."""
+    exif, buffer = Image.Exif(), io.BytesIO()
+    exif[271] = "Maker"
+    exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 8.0, 0.0), 3: "E", 4: (11.0, 34.0, 0.0)})
+    Image.fromarray(pixels).save(buffer, format="JPEG", exif=exif, comment=b"for my eyes")
+    assert b"Maker" in buffer.getvalue()
+    return buffer.getvalue()
+
+
+def test_samples_say_licence_and_credit_and_nothing_that_a_camera_wrote(prepared, tmp_path):
+    pictures = [picture(n, encode=of_a_camera) for n in range(8)]
+    _, samples = prepared(pictures)
+    for row in samples.values():
+        png = shards.read(tmp_path / "out", row.place)
+        with Image.open(io.BytesIO(png)) as image:
+            assert set(image.info) == {"xmp", "XML:com.adobe.xmp"}  # Pillow has two names for it
+            assert "A. Painter" in image.info["XML:com.adobe.xmp"]
+            assert not image.getexif()
+        assert not any(each in png for each in (b"Maker", b"eXIf", b"my eyes", b"GPS"))
+
+
+def test_the_report_says_how_much_was_cut(prepared):
+    wide = [picture(n, width=48, height=24) for n in range(10)]  # a third of 2:1 is not in 3:2, half is not in 1:1
+    assert prepared(wide)[0] | {"mean_lost": 0.25, "most_lost": 0.25} == prepared(wide)[0]
+    report, _ = prepared([*wide, *MANY], buckets=((16, 16),), out="square")
+    assert report["most_lost"] == 0.5
+    assert report["mean_lost"] == pytest.approx(10 * 0.5 / 30, abs=1e-4)
+
+
+FACE = Region(left=30, top=2, width=10, height=10, score=0.9, landmarks=())
+MARKS = ((32.0, 5.0), (37.0, 5.0), (35.0, 7.0), (33.0, 10.0), (36.0, 10.0))
+SEEN = Region(left=30, top=2, width=10, height=10, score=0.9, landmarks=MARKS)
+
+
+def portraits(count=6, **others):
+    return [picture(n, width=48, height=24, **({"faces": (FACE,)} | others)) for n in range(count)]
+
+
+def mode(name):
+    return crops.Config(mode=name, margin=0.1, min_score=0.5)
+
+
+def test_a_crop_to_the_face_holds_the_face(prepared, pixels):
+    shown = portraits()
+    _, samples = prepared(shown, crop=mode("face"), buckets=((16, 16),))
+    for each in shown:
+        expected = decode(each["body"])[0:16, 27:43]  # 12 pixels would do, and the bucket has 16
+        assert (pixels(samples[f"{each['id']}-00"]) == expected).all()
+
+
+def test_variants_are_made_of_what_the_crop_kept(prepared, pixels):
+    still = augment.Config(variants=1, flip=False, min_scale=1.0, rotate=0.0, light=0.0)
+    _, samples = prepared(portraits(), crop=mode("face"), buckets=((16, 16),), augment=still)
+    trained = of(samples, variant=1)
+    assert trained
+    for row in trained:
+        assert (pixels(row) == pixels(samples[f"{row.frame}-00"])).all()
+
+
+def test_an_unsure_face_is_none(prepared, pixels):
+    unsure = portraits(faces=(dataclasses.replace(FACE, score=0.4),))
+    _, samples = prepared(unsure, crop=mode("face"), buckets=((16, 16),), out="face")
+    _, centred = prepared(unsure, buckets=((16, 16),), out="centre")
+    plain = f"{unsure[0]['id']}-00"
+    assert (pixels(samples[plain], "face") == pixels(centred[plain], "centre")).all()
+
+
+def test_a_redacted_face_is_not_cropped_to(prepared, pixels):
+    shown = portraits()
+    _, samples = prepared(
+        shown, crop=mode("face"), buckets=((24, 24),), redacted={shown[0]["id"]: shown[0]["body"]}, out="hidden"
+    )
+    assert (pixels(samples[f"{shown[0]['id']}-00"], "hidden") == decode(shown[0]["body"])[:, 12:36]).all()
+    assert (pixels(samples[f"{shown[1]['id']}-00"], "hidden") == decode(shown[1]["body"])[:, 23:47]).all()
+
+
+def test_a_face_without_consent_is_never_made_the_subject(prepared):
+    shown = [*portraits(4, faces=(SEEN,), consent="release-1"), *portraits(6, faces=(SEEN,))[4:]]
+    message = r"and 2 of 6 pictures that show one have no consent record that counts, file:a the first; give one"
+    with pytest.raises(TableError, match=message):
+        prepared(shown, crop=mode("aligned"))
+    with pytest.raises(TableError, match="have no consent record"):  # also where it was redacted
+        prepared(shown, crop=mode("aligned"), redacted={each["id"]: each["body"] for each in shown})
+
+
+@pytest.mark.parametrize("others", [{"consent_on": date(2027, 1, 1)}, {"publish": True}])
+def test_a_consent_that_has_ended_or_does_not_cover_publishing_aligns_no_face(prepared, others):
+    with pytest.raises(TableError, match="and 6 of 6 pictures that show one have no consent record that counts"):
+        prepared(portraits(faces=(SEEN,), consent="release-1"), crop=mode("aligned"), **others)
+
+
+def test_a_face_with_consent_is_set_upright(prepared, pixels):
+    shown = portraits(faces=(SEEN,), consent="release-1")
+    _, samples = prepared(shown, crop=mode("aligned"), buckets=((16, 16),), out="aligned")
+    expected, _ = crops.aligned(decode(shown[0]["body"]), SEEN, (16, 16), margin=0.1)
+    assert (pixels(samples[f"{shown[0]['id']}-00"], "aligned") == expected).all()
+
+
+def test_faces_of_the_prior_and_pictures_without_faces_need_no_consent_and_keep_their_middle(prepared, pixels):
+    prior = [picture(n, width=48, height=24, role="prior") for n in range(50, 54)]
+    shown = portraits(faces=(SEEN,), consent="release-1")
+    _, samples = prepared([*shown, *prior], crop=mode("aligned"), buckets=((24, 24),), out="aligned")
+    assert (pixels(samples[f"{prior[0]['id']}-00"], "aligned") == decode(prior[0]["body"])[:, 12:36]).all()
+
+
+def test_a_detector_without_landmarks_cannot_align(prepared):
+    with pytest.raises(TableError, match="needs eyes, nose and mouth, which this detector does not find"):
+        prepared(portraits(consent="release-1"), crop=mode("aligned"))
+
+
+def test_memory_holds_a_few_pictures_and_never_all(prepared, tmp_path, monkeypatch):
+    monkeypatch.setenv("DARKROOM_WORKERS", "1")
+    plain = augment.Config(variants=0, flip=False, min_scale=1.0, rotate=0.0, light=0.0)
+    pictures = [picture(n, width=160, height=160) for n in range(60)]
+    tracemalloc.start()
+    prepared(pictures, buckets=((160, 160),), augment=plain)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    written = sum(path.stat().st_size for path in (tmp_path / "out").glob("*.tar"))
+    assert written > 4_000_000
+    assert peak < written / 2
+
+
 def test_adding_a_picture_changes_no_other_samples_bytes(prepared, tmp_path):
     _, before = prepared(MANY, heldout=0.0, out="before")
     _, after = prepared([*MANY, picture(77)], heldout=0.0, out="after")
@@ -226,10 +387,14 @@ def test_another_seed_changes_the_variants_and_no_plain_crop(prepared, tmp_path)
         assert same is (row.variant == 0)
 
 
-@pytest.mark.parametrize("workers", ["1", "4"])
-def test_runs_leave_the_same_bytes_whatever_the_number_of_workers(prepared, tmp_path, monkeypatch, workers):
-    prepared(MANY, out="one")
+@pytest.mark.parametrize(
+    ("workers", "engine", "how"),
+    [("1", "threads", "centre"), ("4", "threads", "saliency"), ("2", "processes", "saliency")],
+)
+def test_runs_leave_the_same_bytes_whatever_the_workers(prepared, tmp_path, monkeypatch, workers, engine, how):
+    prepared(MANY, out="one", crop=mode(how))
     monkeypatch.setenv("DARKROOM_WORKERS", workers)
-    prepared(list(reversed(MANY)), out="two")
+    monkeypatch.setenv("DARKROOM_ENGINE", engine)
+    prepared(list(reversed(MANY)), out="two", crop=mode(how))
     files = [{path.name: path.read_bytes() for path in (tmp_path / out).iterdir()} for out in ("one", "two")]
     assert files[0] == files[1]
