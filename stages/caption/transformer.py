@@ -1,0 +1,271 @@
+"""Models of transformers as captioners: fetched at a pinned revision, loaded without pickle or foreign code, remembered.
+
+The PIL image processors are asked for by name: the torchvision ones are another package's and resize with other bits.
+A processor of transformers would also load one for videos, which cannot do without torchvision; so the parts put
+tokenizer and image processor together themselves.
+"""
+
+import ast
+import dataclasses
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
+from inspect import getsource
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any, Literal, Protocol
+
+from PIL import Image
+from pydantic import Field
+from tqdm import tqdm
+
+from stages import machine
+from stages.caption.captioners import Captioner, Told, View
+from stages.config import settings
+from stages.errors import ModelError
+from stages.images import Pixels
+from stages.tables import replace
+
+NEEDED = ["*.json", "*.txt", "*.jinja", "*.model", "*.safetensors"]  # never *.bin or *.py: those can run code
+
+STRIP = 100  # times as long as wide; Qwen's image processor refuses more than 200
+
+Speaker = Callable[[Sequence[Pixels]], list[str]]  # the words for each picture of one batch
+
+
+@settings
+class Model:
+    """Which weights speak, and how exactly they compute."""
+
+    repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]  # of the Hugging Face hub
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]  # a commit, so that it is always the same model
+    folder: str  # a folder with the model to take instead; empty: ask the hub
+    dtype: Literal["float32", "bfloat16", "float16"]
+    batch: Annotated[int, Field(gt=0)]  # pictures at a time; above 1 a neighbour can tip a word that was nearly even
+    threads: Annotated[int, Field(gt=0)]  # of torch: another number gives other bits
+
+
+class Spoken(Protocol):
+    """The settings of a captioner that has a model: a dataclass with these and others."""
+
+    @property
+    def model(self) -> Model:
+        """Its weights."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model with what stands before it."""
+
+    model: Any
+    tokenizer: Any
+    images: Any  # the image processor
+    folder: Path
+
+
+def captioner(part: str, config: Spoken, load: Callable[[], Speaker]) -> Captioner:
+    """The captioner of the module ``part``. ``load`` is called when there is a picture that it has not seen before.
+
+    Its words are kept in the cache folder, by the digest of the pixels and ``fingerprint``: one picture more costs one.
+    """
+    name = part.rpartition(".")[2]
+
+    def caption(views: Sequence[View]) -> list[tuple[Told, ...]]:
+        model = identity(config.model)
+        store = machine.cache("captions") / f"{name}-{fingerprint(part, config, model)}"
+        digests = [view.digest() for view in views]
+        texts = {digest: _recalled(store, digest) for digest in digests}
+        new = {digest: view for digest, view in zip(digests, views, strict=True) if texts[digest] is None}
+        for digest, text in _spoken(new, load, config.model, label=f"caption: {name}"):
+            replace(_file(store, digest), json.dumps({"text": text}).encode())
+            texts[digest] = text
+        return [(Told(by=name, model=model, text=texts[digest] or "", score=None),) for digest in digests]
+
+    return caption
+
+
+def fingerprint(part: str, config: Spoken, model: str) -> str:
+    """16 hex digits that differ where the words could: settings, weights, our code, and the libraries' versions.
+
+    Comments and layout of the code do not count: ``ast.dump`` leaves them out.
+    """
+    values = dataclasses.asdict(config)  # type: ignore[call-overload]
+    for name in ("repo", "revision", "folder"):  # ``model`` says it
+        del values["model"][name]
+    code = [ast.dump(ast.parse(getsource(module))) for module in _modules(part)]
+    libraries = {name: version(name) for name in ("numpy", "pillow", "tokenizers", "torch", "transformers")}
+    key = json.dumps([values, model, code, libraries], sort_keys=True)
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
+def _modules(part: str) -> list[ModuleType]:
+    """The module ``part`` and those of this folder that it speaks through."""
+    module = import_module(part)
+    used = {each.__name__: each for each in vars(module).values() if isinstance(each, ModuleType)}
+    return [module, *(used[name] for name in sorted(used) if name.startswith("stages.caption."))]
+
+
+def identity(model: Model) -> str:
+    """What the weights are called: ``repo@revision``, or the digest of all that lies in the local folder."""
+    if not model.folder:
+        return f"{model.repo}@{model.revision}"
+    folder, digest = _local(model), hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(file.relative_to(folder).as_posix().encode() + b"\0")
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def load(model: Model, *, auto: str, kinds: Sequence[str]) -> Loaded:
+    """The model, its tokenizer and its image processor. ``auto`` is the class of transformers that makes the model.
+
+    Raises:
+        ModelError: when it cannot be had, is of none of ``kinds``, or has no weights as safetensors.
+    """
+    import torch
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    folder = _local(model) if model.folder else _fetched(model)
+    _check(folder, kinds)
+    machine.use_threads(model.threads)
+    how: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        net = getattr(transformers, auto).from_pretrained(
+            folder, dtype=getattr(torch, model.dtype), use_safetensors=True, **how
+        )
+        images = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil", **how)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **how) if _has_words(folder) else None
+    except (OSError, ValueError, ImportError) as error:
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ModelError(f"{folder}: no model that can be loaded ({first}); fetch it anew, as safetensors") from None
+    net = net.requires_grad_(requires_grad=False).eval().to(machine.device())
+    return Loaded(net, tokenizer, images, folder)
+
+
+def generate(loaded: Loaded, inputs: dict[str, Any], *, most: int, beams: int) -> list[str]:
+    """The words that ``loaded`` writes after ``inputs``: greedy or by beams, never drawn, at most ``most`` tokens."""
+    import torch
+
+    given = {name: _moved(value, loaded.model) for name, value in inputs.items()}
+    with torch.inference_mode():
+        tokens = loaded.model.generate(**given, do_sample=False, num_beams=beams, max_new_tokens=most)
+    asked = given["input_ids"].shape[1]
+    if torch.equal(tokens[:, :asked], given["input_ids"]):  # a decoder says the question again, an encoder's does not
+        tokens = tokens[:, asked:]
+    return list(loaded.tokenizer.batch_decode(tokens, skip_special_tokens=True))
+
+
+def token_counter(folder: Path) -> Callable[[str], int]:
+    """What counts the tokens of a text, those at its start and end left out, by the tokenizer in ``folder``.
+
+    Raises:
+        ModelError: when there is no tokenizer.
+    """
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()  # it warns of texts that are longer than the model's
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError):
+        raise ModelError(
+            f"{folder}: holds no tokenizer; set caption.tokenizer to the family's, or to nothing"
+        ) from None
+    return lambda text: len(tokenizer(text, add_special_tokens=False).input_ids)
+
+
+def pictures(pixels: Sequence[Pixels]) -> list[Image.Image]:
+    """``pixels`` as Pillow's pictures: of an array of three rows no image processor knows where its colours are."""
+    return [Image.fromarray(each) for each in pixels]
+
+
+def _moved(value: Any, model: Any) -> Any:
+    import torch
+
+    tensor = torch.as_tensor(value)
+    return tensor.to(model.device, model.dtype if tensor.is_floating_point() else tensor.dtype)
+
+
+def _spoken(
+    new: dict[str, View], load: Callable[[], Speaker], model: Model, *, label: str
+) -> Iterator[tuple[str, str]]:
+    """Digest and words of each of ``new``, a batch at a time, in an order that the digests decide."""
+    if not new:
+        return
+    speak, ordered = load(), sorted(new)
+    with tqdm(total=len(ordered), desc=label, disable=not sys.stderr.isatty(), leave=False) as bar:
+        for start in range(0, len(ordered), model.batch):
+            digests = ordered[start : start + model.batch]
+            yield from zip(digests, _said(speak, [new[digest].pixels() for digest in digests]), strict=True)
+            bar.update(len(digests))
+
+
+def _said(speak: Speaker, pixels: Sequence[Pixels]) -> list[str]:
+    """The words for each of ``pixels``; none for a strip, which no model was made for and some refuse."""
+    asked = [max(each.shape[:2]) <= STRIP * min(each.shape[:2]) for each in pixels]
+    words = iter(speak([each for each, ask in zip(pixels, asked, strict=True) if ask]) if any(asked) else ())
+    return [next(words) if ask else "" for ask in asked]
+
+
+def _file(store: Path, digest: str) -> Path:
+    return store / digest[:2] / f"{digest}.json"
+
+
+def _recalled(store: Path, digest: str) -> str | None:
+    """The words that were kept; ``None`` when there are none, or the file was damaged."""
+    try:
+        text = json.loads(_file(store, digest).read_bytes())["text"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return text if isinstance(text, str) else None
+
+
+def _local(model: Model) -> Path:
+    folder = Path(model.folder).expanduser()
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{folder}: holds no config.json; give the folder of {model.repo}, or none to ask the hub")
+    return folder
+
+
+def _has_words(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("tokenizer_config.json", "tokenizer.json"))
+
+
+def _check(folder: Path, kinds: Sequence[str]) -> None:
+    try:
+        kind = json.loads((folder / "config.json").read_bytes()).get("model_type", "")
+    except (OSError, ValueError, AttributeError):
+        raise ModelError(f"{folder}: its config.json is no configuration; fetch the model anew") from None
+    if kinds and kind not in kinds:
+        raise ModelError(f"{folder}: holds a model of type {kind!r}; this captioner speaks with: {', '.join(kinds)}")
+
+
+def _fetched(model: Model) -> Path:
+    """The model's folder in the hub's cache, fetched if need be."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    try:
+        return Path(snapshot_download(model.repo, revision=model.revision, allow_patterns=NEEDED))
+    except GatedRepoError:
+        raise ModelError(
+            f"{model.repo}: is gated; accept its licence at https://huggingface.co/{model.repo} and give a token in HF_TOKEN"
+        ) from None
+    except RepositoryNotFoundError:
+        raise ModelError(
+            f"{model.repo}: there is no such model, or it is private; set model.repo of the captioner, or HF_TOKEN"
+        ) from None
+    except (LocalEntryNotFoundError, OSError) as error:
+        offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0") else ""
+        raise ModelError(
+            f"{model.repo}: could not be fetched{offline}: {type(error).__name__}; "
+            "check the network, or set model.folder of the captioner to a folder on this machine"
+        ) from None
