@@ -20,15 +20,16 @@ URL = re.compile(
     r"|(?<![\w@.-])(?:[a-z0-9-]+\.)+(?:com|org|net|info|io|eu|de|uk|fr|it|es|nl|ch|at|us|tv)(?:/[^\s<>\"']*[^\s<>\"'.,;:!?)\]]|(?![\w.-]))",
     re.IGNORECASE,
 )
-MAIL = re.compile(r"(?:mailto:)?[\w.%+-]+@(?:[\w-]+\.)+\w{2,}", re.IGNORECASE)
+MAIL = re.compile(r"(?<![\w.%+-])(?:mailto:)?[\w.%+-]+@(?:[\w-]+\.)+\w{2,}", re.IGNORECASE)
 HANDLE = re.compile(r"(?<![\w@./])@\w[\w.]*\w")
 
-_PART = r"(?:[^\W\d_a-z][\w'\u2019-]*|[^\W\d_a-z]\.)"  # begins with a capital letter
+_CAPITAL = r"[^\W\d_a-z\u00df-\u00ff]"  # or a letter of a script that has none
+_PART = rf"(?:{_CAPITAL}\.|{_CAPITAL}[\w'\u2019-]*)"
 _NAME = rf"{_PART}(?:\s+(?:(?:van|von|de|da|del|la|le|bin|al|der|den|zu)\s+)*{_PART}){{0,3}}"
-CREDIT = re.compile(
-    rf"[,;(\u2013-]?\s*(?:\b(?i:photo(?:graph)?(?:ed)?|picture|image|shot|taken|courtesy|credits?|photographer|copyright)\b\s*"
-    rf"(?::|(?i:\bby\b|\bof\b(?=\s+{_PART}\s+{_PART}))|(?<=courtesy))|\u00a9|\(c\))\s*{_NAME}\)?"
-)
+_MADE_BY = r"\b(?i:photo(?:graph)?(?:ed)?|picture|image|shot|taken|courtesy|credits?|copyright)\s+(?i:by)\b"
+_LABEL = r"\b(?i:photo|photographer|credits?|courtesy)\s*:|\b(?i:courtesy\s+of)\b"
+_OWNED = r"(?:\u00a9|\([cC]\)|\b(?i:copyright)\b)(?:\s*\d{4})?"
+CREDIT = re.compile(rf"[,;(\u2013-]?\s*(?:{_MADE_BY}|{_LABEL}|{_OWNED})\s*{_NAME}\)?")
 TITLED = re.compile(rf"\b(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Professor|Sir|Dame|Herr|Frau|Mme|Mlle|Monsieur)\b\.?\s+{_NAME}")
 EMPTY = re.compile(r"\(\s*\)|\[\s*\]")
 

@@ -45,8 +45,8 @@ def run(
         TableError: when no caption is about the subject.
     """
     items, kept = tables.by_id(crawled, Item), {each.id for each in tables.read(cleaned, Verdict) if each.keep}
-    rows, texts = [frame for frame in tables.read(frames, Frame) if frame.id in kept], hand.read(own)
-    by_hand = {frame.id: hand.written(texts, items[frame.item], frame) for frame in rows}
+    rows, written = [frame for frame in tables.read(frames, Frame) if frame.id in kept], hand.read(own)
+    by_hand = {frame.id: written.about(items[frame.item], frame) for frame in rows}
     asked = [frame for frame in rows if by_hand[frame.id] is None]
     views = _views(asked, items, _reader({"crawl": crawled, "frames": frames}, anonymised))
     captioner: Captioner = plugins.build("stages.caption.captioners", config.captioner)
@@ -76,8 +76,9 @@ def caption(
     trigger = config.trigger if role == "subject" else ""
 
     def whole(some: str) -> str:
-        around = [trigger, config.prefix, some, config.suffix] if some else [trigger]
-        return " ".join(part for part in around if part)
+        end = config.suffix if config.suffix.startswith((",", ".", ";", ":")) else f" {config.suffix}"
+        around = [trigger, config.prefix, some + end] if some else [trigger]
+        return " ".join(part for part in around if part).strip()
 
     short = words.cut(text, most=config.max_words, fits=lambda some: fits(whole(some)))
     counts["cut"] += short != text

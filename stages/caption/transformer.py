@@ -131,6 +131,7 @@ def load(model: Model, *, auto: str, kinds: Sequence[str]) -> Loaded:
     """
     import torch
     import transformers
+    from safetensors import SafetensorError
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
@@ -138,15 +139,16 @@ def load(model: Model, *, auto: str, kinds: Sequence[str]) -> Loaded:
     _check(folder, kinds)
     machine.use_threads(model.threads)
     how: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    weights = {"dtype": getattr(torch, model.dtype), "use_safetensors": True, "output_loading_info": True}
     try:
-        net = getattr(transformers, auto).from_pretrained(
-            folder, dtype=getattr(torch, model.dtype), use_safetensors=True, **how
-        )
+        net, found = getattr(transformers, auto).from_pretrained(folder, **weights, **how)
         images = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil", **how)
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **how) if _has_words(folder) else None
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ModelError(f"{folder}: no model that can be loaded ({first}); fetch it anew, as safetensors") from None
+    if found["missing_keys"]:  # transformers would draw them at random
+        raise ModelError(f"{folder}: lacks weights, such as {min(found['missing_keys'])}; fetch the model anew")
     net = net.requires_grad_(requires_grad=False).eval().to(machine.device())
     return Loaded(net, tokenizer, images, folder)
 

@@ -8,6 +8,7 @@ SPECIAL = re.compile(
     r"<\|[^<>|]{1,40}\|>|</?(?:s|pad|unk|bos|eos|mask|cls|sep|image|end_of_utterance)>|\[(?:PAD|UNK|CLS|SEP|MASK)\]"
 )
 JOINERS = "\u200c\u200d"  # not seen, and needed to write Persian, Hindi and some emoji
+READ = 4000  # characters; several times what any text encoder reads
 LONGEST = 12  # words of a phrase that is looked for when it stands several times in a row
 TIMES = 3  # in a row: "a very, very long road" is English
 LOOSE = " ,;:-\u2013\u2014&("  # what must not end a caption that was cut
@@ -21,8 +22,11 @@ def folded(text: str) -> str:
 
 
 def spoken(text: str) -> str:
-    """``text`` as a model left it, without special tokens and without quotes or stars around the whole of it."""
-    before = None
+    """``text`` as a model left it, without special tokens and without quotes or stars around the whole of it.
+
+    Of endless text it is the first ``READ`` characters: the web has alternative text of a megabyte.
+    """
+    text, before = text[:READ], None
     while text != before:
         before = text
         text = folded(SPECIAL.sub(" ", text))

@@ -1,11 +1,11 @@
 """Items, views of real pictures, and tiny models of every architecture: random weights, real code."""
 
 import json
+import shutil
 
-import numpy as np
 import pytest
 
-from stages import specimens
+from stages import plugins, specimens
 from stages.caption.captioners import View
 from stages.images import encode_png
 from stages.records import Item
@@ -16,28 +16,72 @@ TEXT = """\
 a photo of cat dog coins grass wall red green blue small old in the on with and is what image picture describe
 detail shown paragraph does one two plain sentences caption ? . ,"""
 WORDS = TEXT.split()
-REVISION = "0" * 40
 
 
-def item(id="a", **others):
-    said = {"url": "file:a", "page": "https://a.test/", "kind": "image", "alt": "", "title": "", "author": ""}
-    said |= {"credit": "", "licence": "CC0-1.0", "licence_evidence": (), "signals": (), "consent": "", "place": PLACE}
-    return Item(id=id, **(said | others))
+@pytest.fixture(scope="session")
+def item():
+    """Makes an ``Item``; give what its source said of it."""
+
+    def make(id="a", **others):
+        said = {"url": "https://a.test/a.png", "page": "https://a.test/", "kind": "image", "alt": "", "title": ""}
+        said |= {"author": "", "credit": "", "licence": "CC0-1.0", "licence_evidence": (), "signals": ()}
+        return Item(id=id, **(said | {"consent": "", "place": PLACE} | others))
+
+    return make
 
 
-def view(pixels=None, **said):
-    """A view of ``pixels``; without them one that must never be read."""
+@pytest.fixture(scope="session")
+def view(item):
+    """Makes a ``View`` of pixels; without them one that must not be read."""
 
-    def read():
-        assert pixels is not None, "this captioner needs no pixels"
-        return encode_png(pixels)
+    def make(pixels=None, **said):
+        def read():
+            assert pixels is not None, "this captioner needs no pixels"
+            return encode_png(pixels)
 
-    return View(item=item(**said), read=read)
+        return View(item=item(**said), read=read)
+
+    return make
 
 
-def weights(folder="", **others):
-    values = {"repo": "someone/model", "revision": REVISION, "folder": str(folder), "dtype": "float32"}
-    return values | {"batch": 2, "threads": 1} | others
+@pytest.fixture(scope="session")
+def weights():
+    """Makes the settings of a model in a folder."""
+
+    def make(folder="", **others):
+        values = {"repo": "someone/model", "revision": "0" * 40, "folder": str(folder), "dtype": "float32"}
+        return values | {"batch": 2, "threads": 1} | others
+
+    return make
+
+
+@pytest.fixture
+def said():
+    """Asks the captioner of settings about views; gives the texts of those that it chose."""
+
+    def ask(choice, views):
+        return [told[0].text for told in plugins.build("stages.caption.captioners", choice)(views)]
+
+    return ask
+
+
+@pytest.fixture
+def empty_cache(tmp_path_factory, monkeypatch):
+    """Empties the cache when it is called."""
+    return lambda: monkeypatch.setenv("DARKROOM_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def changed(tmp_path):
+    """Makes a copy of a model's folder in which a JSON file holds other values."""
+
+    def change(folder, file="config.json", **values):
+        target = tmp_path / "changed"
+        shutil.copytree(folder, target)
+        (target / file).write_text(json.dumps(json.loads((target / file).read_text()) | values))
+        return target
+
+    return change
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +92,8 @@ def photographs():
 
 
 @pytest.fixture
-def views(photographs):
+def views(photographs, view):
+    """A view of each of ``photographs``."""
     return [view(pixels) for pixels in photographs]
 
 
@@ -241,17 +286,3 @@ def classifier_folder(tmp_path_factory):
     config = ViTConfig(**small, image_size=32, patch_size=16, id2label=labels)
     images = ViTImageProcessorPil(size={"height": 32, "width": 32})
     return save(tmp_path_factory.mktemp("classifier"), ViTForImageClassification(config), images)
-
-
-def rewritten(folder, target, **changes):
-    """A copy of the model in ``folder`` with another configuration."""
-    import shutil
-
-    shutil.copytree(folder, target)
-    values = json.loads((target / "config.json").read_text()) | changes
-    (target / "config.json").write_text(json.dumps(values))
-    return target
-
-
-def noise(seed, shape=(40, 48, 3)):
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)

@@ -66,7 +66,7 @@ def prepared(tmp_path):
         hidden = shards.write(root / "anonymise", redacted or {}, digits=1)
         tables.write(root / "anonymise", Redaction, [Redaction(id=id, faces=1, place=at) for id, at in hidden.items()])
         chosen = [each for each in pictures if captioned is None or each["id"] in captioned]
-        captions = [Caption(id=each["id"], text=f"a {each['role']}", role=each["role"]) for each in chosen]
+        captions = [Caption(id=each["id"], text=f"a {each['role']}", role=each["role"], by="hand") for each in chosen]
         tables.write(root / "caption", Caption, captions)
         names = {"crawled": "crawl", "frames": "frames", "measured": "measure"}
         names |= {"anonymised": "anonymise", "captioned": "caption"}

@@ -1,6 +1,8 @@
 """SmolVLM and SmolVLM2: small chat models that see, for a small GPU or a patient CPU."""
 
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from stages.caption import chat, transformer
 from stages.caption.captioners import Captioner
@@ -16,9 +18,9 @@ class Config:
     """What is asked, and how closely the model looks."""
 
     model: Model
-    prompt: str
-    max_new_tokens: int
-    beams: int
+    prompt: Annotated[str, Field(min_length=1)]
+    max_new_tokens: Annotated[int, Field(gt=0)]
+    beams: Annotated[int, Field(gt=0)]  # 1 is greedy
     split: bool  # look at tiles, too: finer words, several times slower
 
 
