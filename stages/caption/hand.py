@@ -8,7 +8,6 @@ What is more exact wins: an id, then an address, a pattern, and ``cat.txt`` besi
 caption, too: no words.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -26,7 +25,7 @@ FILE = "captions.yaml"
 class Written:
     """What somebody wrote, by id, address or pattern."""
 
-    texts: Mapping[str, str]
+    texts: dict[str, str]
 
     @cached_property
     def _patterns(self) -> list[tuple[str, str]]:

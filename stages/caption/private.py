@@ -1,7 +1,7 @@
 """What of a caption is nobody's business: mail addresses, telephone numbers, web addresses, handles, names of people.
 
 Honest limits: a name is found where the source gives it as the author's or ``known`` holds it, behind a title ("Dr. …")
-and in a credit ("photo by …"). "Anna on the beach" stays: to tell a name from a word takes a model of the language.
+and in a credit ("photo by …"). "Anna on the beach" stays, unless ``finder``, a model of the language, finds it.
 """
 
 import re
@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Literal
 
+from stages.caption.names import Config as Finder
 from stages.config import settings
 
 KINDS = ("mail", "phone", "url", "handle", "names")
@@ -44,14 +45,16 @@ class Config:
     handle: Literal["drop", "keep"]
     names: Literal["mask", "drop", "keep"]
     known: tuple[str, ...]  # names of people that must never stand in a caption
+    finder: Finder | None  # a model that finds others
     region: str  # ISO 3166 code of the country whose numbers are written without +; empty: numbers with + only
 
 
-def cleaned(text: str, author: str, config: Config) -> tuple[str, Counter[str]]:
+def cleaned(text: str, people: Iterable[str], config: Config) -> tuple[str, Counter[str]]:
     """``text`` without what ``config`` wants gone, and how often each kind was met. Cleaning it again finds nothing.
 
-    ``author`` is the picture's, as its source states it. What was removed is counted and kept nowhere.
+    ``people`` are the names that are known of this picture. What was removed is counted and kept nowhere.
     """
+    people = (*people, *config.known)
     counts, before = Counter[str](), None
     while text != before:
         before = text
@@ -63,20 +66,24 @@ def cleaned(text: str, author: str, config: Config) -> tuple[str, Counter[str]]:
             text, found = _without_numbers(text, config.region)
             counts["phone"] += found
         if config.names != "keep":
-            text, found = _without_names(text, (author, *config.known), SOMEONE if config.names == "mask" else " ")
+            text, found = _without_names(text, people, SOMEONE if config.names == "mask" else " ")
             counts["names"] += found
         text = _tidy(text) if text != before else text
     return text, +counts
 
 
-def _without_names(text: str, names: Iterable[str], instead: str) -> tuple[str, int]:
+def _without_names(text: str, known: Iterable[str], instead: str) -> tuple[str, int]:
     text, count = CREDIT.subn(" ", text)
     text, titled = TITLED.subn(instead, text)
-    for name in names:
-        if len(name.split()) > 1:  # a single word is as often a house or a handle: NASA
-            text, found = re.subn(rf"(?<!\w){re.escape(name)}(?!\w)", instead, text, flags=re.IGNORECASE)
-            titled += found
+    for name in known:
+        text, found = re.subn(rf"(?<!\w){re.escape(name)}(?!\w)", instead, text, flags=re.IGNORECASE)
+        titled += found
     return text, count + titled
+
+
+def people(author: str) -> tuple[str, ...]:
+    """The name of ``author``; of a single word it is as often a house or a handle (NASA), and counts as none."""
+    return (author,) if len(author.split()) > 1 else ()
 
 
 def _without_numbers(text: str, region: str) -> tuple[str, int]:

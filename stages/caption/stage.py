@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from stages import plugins, shards, tables
-from stages.caption import hand, private, transformer, words
+from stages.caption import hand, names, private, transformer, words
 from stages.caption.captioners import Captioner, Told, View
 from stages.config import settings
 from stages.errors import TableError
@@ -51,10 +51,8 @@ def run(
     views = _views(asked, items, _reader({"crawl": crawled, "frames": frames}, anonymised))
     captioner: Captioner = plugins.build("stages.caption.captioners", config.captioner)
     counts, fits = Counter[str](hand=len(rows) - len(asked)), _limit(config)
-    parts = {
-        frame.id: _parts(frame.id, told, items[frame.item].author, config.private, counts)
-        for frame, told in zip(asked, captioner(views), strict=True)
-    }
+    told = dict(zip([frame.id for frame in asked], captioner(views), strict=True))
+    parts = _parts(told, {frame.id: items[frame.item].author for frame in asked}, config.private, counts)
     captions = [
         caption(frame.id, *_chosen(by_hand[frame.id], parts.get(frame.id, ())), config, fits=fits, counts=counts)
         for frame in rows
@@ -108,20 +106,29 @@ def _limit(config: Config) -> Callable[[str], bool]:
 
 
 def _parts(
-    frame: str, told: Sequence[Told], author: str, policy: private.Config, counts: Counter[str]
-) -> list[CaptionPart]:
-    """``told`` without what no caption should hold. Who had no usable words comes last."""
-    parts = []
-    for each in told:
-        said = words.spoken(each.text)
-        once = words.unrepeated(said)
-        text, found = private.cleaned(once, author, policy)
-        counts["unusable"] += bool(each.text.strip()) and not said
-        counts["repeated"] += once != said
-        counts.update({f"private_{kind}": number for kind, number in found.items()})
-        id, score = f"{frame}-{each.by}", each.score
-        parts.append(CaptionPart(id=id, frame=frame, captioner=each.by, model=each.model, text=text, score=score))
-    return sorted(parts, key=lambda part: not part.text)
+    told: Mapping[str, Sequence[Told]], authors: Mapping[str, str], policy: private.Config, counts: Counter[str]
+) -> dict[str, list[CaptionPart]]:
+    """What was told of each frame, without what no caption should hold. Who had no usable words comes last."""
+    said = {(id, each): _usable(each.text, counts) for id, of_one in told.items() for each in of_one}
+    found = dict(zip(said, names.find(list(said.values()), policy.finder), strict=True))
+    parts: dict[str, list[CaptionPart]] = {id: [] for id in told}
+    for (id, each), text in said.items():
+        clean, met = private.cleaned(text, (*private.people(authors[id]), *found[id, each]), policy)
+        counts.update({f"private_{kind}": number for kind, number in met.items()})
+        part = f"{id}-{each.by}"
+        parts[id].append(
+            CaptionPart(id=part, frame=id, captioner=each.by, model=each.model, text=clean, score=each.score)
+        )
+    return {id: sorted(each, key=lambda part: not part.text) for id, each in parts.items()}
+
+
+def _usable(text: str, counts: Counter[str]) -> str:
+    """``text`` without a model's own tokens and without endless repetition."""
+    said = words.spoken(text)
+    once = words.unrepeated(said)
+    counts["unusable"] += bool(text.strip()) and not said
+    counts["repeated"] += once != said
+    return once
 
 
 def _chosen(by_hand: str | None, parts: Sequence[CaptionPart]) -> tuple[str, str]:

@@ -10,8 +10,7 @@ import dataclasses
 import hashlib
 import json
 import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
@@ -22,14 +21,13 @@ from typing import Annotated, Any, Literal, Protocol
 
 from PIL import Image
 from pydantic import Field
-from tqdm import tqdm
 
 from stages import machine
+from stages.caption import memory
 from stages.caption.captioners import Captioner, Told, View
 from stages.config import settings
 from stages.errors import ModelError
 from stages.images import Pixels
-from stages.tables import replace
 
 NEEDED = ["*.json", "*.txt", "*.jinja", "*.model", "*.safetensors"]  # never *.bin or *.py: those can run code
 
@@ -61,7 +59,7 @@ class Spoken(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model with what stands before it."""
+    """A model with what stands before it: ``None`` where it has no words, or no eyes."""
 
     model: Any
     tokenizer: Any
@@ -80,12 +78,9 @@ def captioner(part: str, config: Spoken, load: Callable[[], Speaker]) -> Caption
         model = identity(config.model)
         store = machine.cache("captions") / f"{name}-{fingerprint(part, config, model)}"
         digests = [view.digest() for view in views]
-        texts = {digest: _recalled(store, digest) for digest in digests}
-        new = {digest: view for digest, view in zip(digests, views, strict=True) if texts[digest] is None}
-        for digest, text in _spoken(new, load, config.model, label=f"caption: {name}"):
-            replace(_file(store, digest), json.dumps({"text": text}).encode())
-            texts[digest] = text
-        return [(Told(by=name, model=model, text=texts[digest] or "", score=None),) for digest in digests]
+        wanted = dict(zip(digests, views, strict=True))
+        texts = memory.remembered(store, wanted, lambda: _seeing(load()), batch=config.model.batch)
+        return [(Told(by=name, model=model, text=texts[digest], score=None),) for digest in digests]
 
     return caption
 
@@ -142,8 +137,10 @@ def load(model: Model, *, auto: str, kinds: Sequence[str]) -> Loaded:
     weights = {"dtype": getattr(torch, model.dtype), "use_safetensors": True, "output_loading_info": True}
     try:
         net, found = getattr(transformers, auto).from_pretrained(folder, **weights, **how)
-        images = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil", **how)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **how) if _has_words(folder) else None
+        eyes = _has(folder, "preprocessor_config.json", "processor_config.json")
+        images = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil", **how) if eyes else None
+        reads = _has(folder, "tokenizer_config.json", "tokenizer.json")
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **how) if reads else None
     except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ModelError(f"{folder}: no model that can be loaded ({first}); fetch it anew, as safetensors") from None
@@ -153,11 +150,11 @@ def load(model: Model, *, auto: str, kinds: Sequence[str]) -> Loaded:
     return Loaded(net, tokenizer, images, folder)
 
 
-def generate(loaded: Loaded, inputs: dict[str, Any], *, most: int, beams: int) -> list[str]:
+def generate(loaded: Loaded, inputs: Mapping[str, Any], *, most: int, beams: int) -> list[str]:
     """The words that ``loaded`` writes after ``inputs``: greedy or by beams, never drawn, at most ``most`` tokens."""
     import torch
 
-    given = {name: _moved(value, loaded.model) for name, value in inputs.items()}
+    given = moved(inputs, loaded.model)
     with torch.inference_mode():
         tokens = loaded.model.generate(**given, do_sample=False, num_beams=beams, max_new_tokens=most)
     asked = given["input_ids"].shape[1]
@@ -189,25 +186,19 @@ def pictures(pixels: Sequence[Pixels]) -> list[Image.Image]:
     return [Image.fromarray(each) for each in pixels]
 
 
-def _moved(value: Any, model: Any) -> Any:
+def moved(inputs: Mapping[str, Any], model: Any) -> dict[str, Any]:
+    """``inputs`` on the device of ``model``, fractions in its precision."""
     import torch
 
-    tensor = torch.as_tensor(value)
-    return tensor.to(model.device, model.dtype if tensor.is_floating_point() else tensor.dtype)
+    tensors = {name: torch.as_tensor(value) for name, value in inputs.items()}
+    return {
+        name: tensor.to(model.device, model.dtype if tensor.is_floating_point() else tensor.dtype)
+        for name, tensor in tensors.items()
+    }
 
 
-def _spoken(
-    new: dict[str, View], load: Callable[[], Speaker], model: Model, *, label: str
-) -> Iterator[tuple[str, str]]:
-    """Digest and words of each of ``new``, a batch at a time, in an order that the digests decide."""
-    if not new:
-        return
-    speak, ordered = load(), sorted(new)
-    with tqdm(total=len(ordered), desc=label, disable=not sys.stderr.isatty(), leave=False) as bar:
-        for start in range(0, len(ordered), model.batch):
-            digests = ordered[start : start + model.batch]
-            yield from zip(digests, _said(speak, [new[digest].pixels() for digest in digests]), strict=True)
-            bar.update(len(digests))
+def _seeing(speak: Speaker) -> Callable[[Sequence[View]], list[str]]:
+    return lambda views: _said(speak, [view.pixels() for view in views])
 
 
 def _said(speak: Speaker, pixels: Sequence[Pixels]) -> list[str]:
@@ -217,19 +208,6 @@ def _said(speak: Speaker, pixels: Sequence[Pixels]) -> list[str]:
     return [next(words) if ask else "" for ask in asked]
 
 
-def _file(store: Path, digest: str) -> Path:
-    return store / digest[:2] / f"{digest}.json"
-
-
-def _recalled(store: Path, digest: str) -> str | None:
-    """The words that were kept; ``None`` when there are none, or the file was damaged."""
-    try:
-        text = json.loads(_file(store, digest).read_bytes())["text"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return text if isinstance(text, str) else None
-
-
 def _local(model: Model) -> Path:
     folder = Path(model.folder).expanduser()
     if not (folder / "config.json").is_file():
@@ -237,8 +215,8 @@ def _local(model: Model) -> Path:
     return folder
 
 
-def _has_words(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in ("tokenizer_config.json", "tokenizer.json"))
+def _has(folder: Path, *names: str) -> bool:
+    return any((folder / name).is_file() for name in names)
 
 
 def _check(folder: Path, kinds: Sequence[str]) -> None:

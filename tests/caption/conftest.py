@@ -123,7 +123,8 @@ def save(folder, model, images, words=None):
             if parameter.ndim > 1:  # norms stay as they are made
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.6)
     model.save_pretrained(folder)
-    images.save_pretrained(folder)
+    if images is not None:
+        images.save_pretrained(folder)
     if words is not None:
         words.save_pretrained(folder)
     return folder
@@ -286,3 +287,14 @@ def classifier_folder(tmp_path_factory):
     config = ViTConfig(**small, image_size=32, patch_size=16, id2label=labels)
     images = ViTImageProcessorPil(size={"height": 32, "width": 32})
     return save(tmp_path_factory.mktemp("classifier"), ViTForImageClassification(config), images)
+
+
+@pytest.fixture(scope="session")
+def namer_folder(tmp_path_factory):
+    from transformers import BertConfig, BertForTokenClassification
+
+    words, ids = tokenizer()
+    small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    labels = {0: "O", 1: "B-PER", 2: "I-PER", 3: "B-LOC"}
+    config = BertConfig(**small, vocab_size=len(ids), max_position_embeddings=64, pad_token_id=0, id2label=labels)
+    return save(tmp_path_factory.mktemp("namer"), BertForTokenClassification(config), None, words)

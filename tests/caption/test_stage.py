@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stages import config as settings
 from stages import shards, tables
 from stages.caption import private
 from stages.caption.stage import COUNTED, Config, caption, run
@@ -17,7 +18,16 @@ from stages.records import Caption, CaptionPart, Frame, Item, Redaction, Verdict
 from stages.shards import Place
 
 PLACE = Place(shard="s", offset=0, size=1)
-PRIVATE = {"mail": "drop", "phone": "drop", "url": "drop", "handle": "drop", "names": "mask", "known": (), "region": ""}
+PRIVATE = {
+    "mail": "drop",
+    "phone": "drop",
+    "url": "drop",
+    "handle": "drop",
+    "names": "mask",
+    "known": (),
+    "region": "",
+    "finder": None,
+}
 NOTHING = dict.fromkeys(COUNTED, 0)
 
 
@@ -202,6 +212,13 @@ def test_the_authors_name_does_not_stand_in_a_caption(captioned):
     items = {"a": ("coins of Ada Lovelace", "", True)}
     report, rows = captioned(items, said={"a": {"author": "Ada Lovelace"}}.items())
     assert (rows["a-f"].text, report["private_names"]) == ("coins of someone", 1)
+
+
+def test_names_that_a_model_finds_are_masked(captioned, namer_folder, weights):
+    finder = {"model": weights(namer_folder), "labels": ["PER"], "threshold": 0.0}  # it takes all for a name
+    policy = settings.check(PRIVATE | {"finder": finder}, private.Config, where="test")
+    report, rows = captioned({"a": ("coins", "", True)}, private=policy, subject="")
+    assert (rows["a-f"].text, report["private_names"]) == ("someone", 1)
 
 
 @pytest.mark.parametrize("piece", ["a", "a.", "coins ", "ada@", "\u202e", "<|"])
