@@ -97,15 +97,18 @@ def views(photographs, view):
     return [view(pixels) for pixels in photographs]
 
 
-def tokenizer(*special, template=None, **roles):
-    """A tokenizer of whole words; ``special`` tokens are never split."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+def tokenizer(*special, template=None, marked=False, **roles):
+    """A tokenizer of whole words; ``special`` tokens are never split, ``marked`` texts have two around them."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
     tokens = ["<pad>", "<s>", "</s>", "<unk>", *special, *WORDS]
     inner = Tokenizer(models.WordLevel({token: number for number, token in enumerate(tokens)}, unk_token="<unk>"))
     inner.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Whitespace()])
     inner.decoder = decoders.WordPiece(prefix="##")
+    if marked:
+        ends = [("<s>", 1), ("</s>", 2)]
+        inner.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=ends)
     marks = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"} | roles
     words = PreTrainedTokenizerFast(tokenizer_object=inner, model_max_length=64, **marks)
     words.add_special_tokens({"additional_special_tokens": list(special)})
@@ -163,7 +166,7 @@ def blip2_folder(tmp_path_factory):
 def florence2_folder(tmp_path_factory):
     from transformers import CLIPImageProcessorPil, Florence2Config, Florence2ForConditionalGeneration
 
-    words, ids = tokenizer("<image>", image_token="<image>")
+    words, ids = tokenizer("<image>", image_token="<image>", marked=True)
     eye = {"depths": (1, 1), "patch_size": (7, 3), "patch_stride": (4, 2), "patch_padding": (3, 1)}
     eye |= {"patch_prenorm": (False, True), "embed_dim": (8, 16), "num_heads": (2, 2), "num_groups": (2, 2)}
     eye |= {"window_size": 4, "projection_dim": 16}
@@ -259,7 +262,7 @@ def smolvlm_folder(tmp_path_factory):
 def clip_folder(tmp_path_factory):
     from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
 
-    words, ids = tokenizer()
+    words, ids = tokenizer(marked=True)
     small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     config = CLIPConfig(
         vision_config=small | {"image_size": 32, "patch_size": 16},
@@ -293,7 +296,7 @@ def classifier_folder(tmp_path_factory):
 def namer_folder(tmp_path_factory):
     from transformers import BertConfig, BertForTokenClassification
 
-    words, ids = tokenizer()
+    words, ids = tokenizer(marked=True)
     small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     labels = {0: "O", 1: "B-PER", 2: "I-PER", 3: "B-LOC"}
     config = BertConfig(**small, vocab_size=len(ids), max_position_embeddings=64, pad_token_id=0, id2label=labels)

@@ -6,6 +6,7 @@ import shutil
 import pytest
 import safetensors.torch
 import torch
+import transformers
 
 from stages import config as settings
 from stages import machine
@@ -166,6 +167,19 @@ def test_foreign_code_is_never_run(classifier_folder, weights, changed, tmp_path
     with pytest.raises(ModelError, match="no model that can be loaded"):
         loaded(folder, weights)
     assert not (tmp_path / "ran").exists()
+
+
+def test_the_pil_image_processor_is_asked_for_whatever_else_is_installed(classifier_folder, weights, monkeypatch):
+    asked = []
+    real = transformers.AutoImageProcessor.from_pretrained
+
+    def seen(folder, **how):
+        asked.append(how)
+        return real(folder, **how)
+
+    monkeypatch.setattr(transformers.AutoImageProcessor, "from_pretrained", seen)
+    loaded(classifier_folder, weights)
+    assert asked == [{"backend": "pil", "local_files_only": True, "trust_remote_code": False}]
 
 
 def test_only_harmless_files_are_fetched():

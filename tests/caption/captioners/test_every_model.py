@@ -21,7 +21,10 @@ CASES = {
     "clip": {
         "name": "interrogator",
         "pattern": "{kind} of {what}",
-        "lists": {"kind": ["photo", "picture"], "what": ["cat", "dog", "coins", "grass"]},
+        "lists": {
+            "kind": ["photo", "picture", "image", "caption"],
+            "what": ["cat", "dog", "coins", "grass", "wall", "red", "old"],
+        },
     },
     "classifier": {"name": "tagger", "several": False, "threshold": 0.1, "most": 3},
 }

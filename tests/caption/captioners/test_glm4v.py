@@ -2,6 +2,7 @@
 
 import pytest
 
+from stages.caption import chat
 from stages.caption.captioners.glm4v import answer
 
 
@@ -18,6 +19,12 @@ from stages.caption.captioners.glm4v import answer
 )
 def test_only_what_comes_after_thinking_is_said(text, said):
     assert answer(text) == said
+
+
+def test_what_the_model_thought_is_no_caption(glm4v_folder, weights, said, views, monkeypatch):
+    monkeypatch.setattr(chat, "speaker", lambda *_, **__: lambda pixels: ["<think>hm</think> a cat"] * len(pixels))
+    choice = {"name": "glm4v", "model": weights(glm4v_folder), "max_new_tokens": 5, "beams": 1, "max_pixels": 0}
+    assert said(choice | {"prompt": "what ?"}, views) == ["a cat"] * 3
 
 
 def test_another_question_gets_another_answer(glm4v_folder, weights, said, views):

@@ -32,6 +32,21 @@ def test_a_picture_gets_as_many_cells_as_transformers_gives_it(qwen25_folder, we
         assert expected.count(CELL) > 1
 
 
+@pytest.mark.parametrize("tiny", ["qwen25_folder", "qwen3_folder"])
+def test_the_model_is_told_which_tokens_are_cells(tiny, request, weights, photographs, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(transformer, "generate", lambda loaded, inputs, **how: seen.update(inputs) or ["x"] * 3)
+    values = choice(request.getfixturevalue(tiny), weights)
+    del values["name"]
+    config = settings.check(values, chat.Config, where="test")
+    chat.speaker(config, kinds=(), placeholder=CELL, expand=chat.cells(CELL))(photographs)
+    loaded = loaded_from(request.getfixturevalue(tiny), weights)
+    cells = seen["input_ids"] == loaded.tokenizer.convert_tokens_to_ids(CELL)
+    assert seen["mm_token_type_ids"].bool().equal(cells)
+    assert cells.sum(dim=1).tolist() == [int(grid.prod()) // 4 for grid in seen["image_grid_thw"]]
+    assert len(set(cells.sum(dim=1).tolist())) > 1
+
+
 def test_fewer_pixels_are_fewer_cells_and_other_words(qwen3_folder, weights, said, views):
     assert said(choice(qwen3_folder, weights, max_pixels=512), views) != said(choice(qwen3_folder, weights), views)
 

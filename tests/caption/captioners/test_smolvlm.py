@@ -19,12 +19,14 @@ def test_tiles_are_written_as_transformers_writes_them(smolvlm_folder, weights, 
     loaded = transformer.load(model, auto="AutoModelForImageTextToText", kinds=())
     theirs = SimpleNamespace(image_seq_len=4, fake_image_token="<fake_token_around_image>", image_token="<image>")
     theirs.global_image_token = "<global-img>"
-    pictures = [[each] for each in transformer.pictures(photographs)]
+    low = photographs[0][:20]  # one row of tiles, where the others have two
+    pictures = [[each] for each in transformer.pictures([*photographs[:2], low])]
     for split in (True, False):
         seen = loaded.images(pictures, do_image_splitting=split, return_row_col_info=True, return_tensors="pt")
         ours = [_tiles(loaded, seen, number) for number in range(3)]
         assert ours == [SmolVLMProcessor.replace_image_token(theirs, seen, number) for number in range(3)]
         assert all(("<row_1_col_1>" in text) == split for text in ours)
+        assert [("<row_2_col_1>" in text) for text in ours] == [split, split, False]
 
 
 def test_without_tiles_it_sees_less_and_says_something_else(smolvlm_folder, weights, said, views):
