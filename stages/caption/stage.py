@@ -110,7 +110,8 @@ def _parts(
 ) -> dict[str, list[CaptionPart]]:
     """What was told of each frame, without what no caption should hold. Who had no usable words comes last."""
     said = {(id, each): _usable(each.text, counts) for id, of_one in told.items() for each in of_one}
-    found = dict(zip(said, names.find(list(said.values()), policy.finder), strict=True))
+    finder = None if policy.names == "keep" else policy.finder
+    found = dict(zip(said, names.find(list(said.values()), finder), strict=True))
     parts: dict[str, list[CaptionPart]] = {id: [] for id in told}
     for (id, each), text in said.items():
         clean, met = private.cleaned(text, (*private.people(authors[id]), *found[id, each]), policy)

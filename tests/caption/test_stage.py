@@ -221,6 +221,13 @@ def test_names_that_a_model_finds_are_masked(captioned, namer_folder, weights):
     assert (rows["a-f"].text, report["private_names"]) == ("someone", 1)
 
 
+def test_where_names_may_stay_none_are_looked_for(captioned, weights):
+    finder = {"model": weights("nowhere"), "labels": ["PER"], "threshold": 0.0}
+    policy = settings.check(PRIVATE | {"finder": finder, "names": "keep"}, private.Config, where="test")
+    _, rows = captioned({"a": ("coins of Dr. Ada", "", True)}, private=policy, subject="")
+    assert rows["a-f"].text == "coins of Dr. Ada"
+
+
 @pytest.mark.parametrize("piece", ["a", "a.", "coins ", "ada@", "\u202e", "<|"])
 def test_alternative_text_of_a_megabyte_does_not_hold_up_the_stage(piece, captioned):
     report, rows = captioned({"a": (piece * (1_000_000 // len(piece)), "", True)}, subject="")
