@@ -158,6 +158,19 @@ class Caption:
     id: str
     text: str
     role: Role
+    by: str  # "hand", or the captioner with its model's repository and revision; empty where nobody had words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptionPart:
+    """What one captioner said of one frame. ``id`` is made of frame and captioner."""
+
+    id: str
+    frame: str
+    captioner: str
+    model: str  # repository and revision, or the digest of a local folder; empty where no model spoke
+    text: str  # cleaned, not cut
+    score: float | None  # mean agreement with the other captioners, 0 to 1; None where nobody else was asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

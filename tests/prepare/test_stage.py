@@ -106,7 +106,7 @@ def prepared(tmp_path):
         failures = [Failure(id=id, what="file:a", reason="faces still found") for id in failed]
         tables.write(root / "anonymise", Failure, failures)
         chosen = [each for each in pictures if captioned is None or each["id"] in captioned]
-        captions = [Caption(id=each["id"], text=f"a {each['role']}", role=each["role"]) for each in chosen]
+        captions = [Caption(id=each["id"], text=f"a {each['role']}", role=each["role"], by="hand") for each in chosen]
         tables.write(root / "caption", Caption, captions)
         names = {"crawled": "crawl", "frames": "frames", "measured": "measure"}
         names |= {"anonymised": "anonymise", "captioned": "caption"}

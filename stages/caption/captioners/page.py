@@ -1,8 +1,7 @@
 """The words that the picture's own page gives it: the alternative text, or else the title."""
 
-from stages.caption.captioners import Captioner
+from stages.caption.captioners import Captioner, speaking
 from stages.config import settings
-from stages.records import Item
 
 
 @settings
@@ -14,8 +13,4 @@ class Config:
 
 def build(config: Config) -> Captioner:
     """The captioner over ``config``."""
-
-    def caption(item: Item) -> str:
-        return item.alt or (item.title if config.titles else "")
-
-    return caption
+    return speaking("page", lambda item: item.alt or (item.title if config.titles else ""))

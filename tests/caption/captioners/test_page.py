@@ -2,9 +2,7 @@
 
 import pytest
 
-from stages.caption.captioners.page import Config, build
-from stages.records import Item
-from stages.shards import Place
+PAGE = {"name": "page", "titles": True}
 
 
 @pytest.mark.parametrize(
@@ -17,8 +15,9 @@ from stages.shards import Place
         ("", "", True, ""),
     ],
 )
-def test_a_title_stands_in_where_it_may(alt, title, titles, words):
-    said = {"url": "file:a", "page": "", "kind": "image", "author": "", "licence": "", "consent": ""}
-    place = Place(shard="s", offset=0, size=1)
-    item = Item(id="a", alt=alt, title=title, licence_evidence=(), signals=(), credit="", place=place, **said)
-    assert build(Config(titles=titles))(item) == words
+def test_a_title_stands_in_where_it_may_and_no_pixels_are_read(alt, title, titles, words, said, view):
+    assert said(PAGE | {"titles": titles}, [view(alt=alt, title=title)]) == [words]
+
+
+def test_every_picture_is_told_of_in_order(said, view):
+    assert said(PAGE, [view(alt="one"), view(alt="two"), view(alt="one")]) == ["one", "two", "one"]

@@ -1,0 +1,251 @@
+"""Models of transformers as captioners: fetched at a pinned revision, loaded without pickle or foreign code, remembered.
+
+The PIL image processors are asked for by name: the torchvision ones are another package's and resize with other bits.
+A processor of transformers would also load one for videos, which cannot do without torchvision; so the parts put
+tokenizer and image processor together themselves.
+"""
+
+import ast
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
+from inspect import getsource
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any, Literal, Protocol
+
+from PIL import Image
+from pydantic import Field
+
+from stages import machine
+from stages.caption import memory
+from stages.caption.captioners import Captioner, Told, View
+from stages.config import settings
+from stages.errors import ModelError
+from stages.images import Pixels
+
+NEEDED = ["*.json", "*.txt", "*.jinja", "*.model", "*.safetensors"]  # never *.bin or *.py: those can run code
+
+STRIP = 100  # times as long as wide; Qwen's image processor refuses more than 200
+
+Speaker = Callable[[Sequence[Pixels]], list[str]]  # the words for each picture of one batch
+
+
+@settings
+class Model:
+    """Which weights speak, and how exactly they compute."""
+
+    repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]  # of the Hugging Face hub
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]  # a commit, so that it is always the same model
+    folder: str  # a folder with the model to take instead; empty: ask the hub
+    dtype: Literal["float32", "bfloat16", "float16"]
+    batch: Annotated[int, Field(gt=0)]  # pictures at a time; above 1 a neighbour can tip a word that was nearly even
+    threads: Annotated[int, Field(gt=0)]  # of torch: another number gives other bits
+
+
+class Spoken(Protocol):
+    """The settings of a captioner that has a model: a dataclass with these and others."""
+
+    @property
+    def model(self) -> Model:
+        """Its weights."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model with what stands before it: ``None`` where it has no words, or no eyes."""
+
+    model: Any
+    tokenizer: Any
+    images: Any  # the image processor
+    folder: Path
+
+
+def captioner(part: str, config: Spoken, load: Callable[[], Speaker]) -> Captioner:
+    """The captioner of the module ``part``. ``load`` is called when there is a picture that it has not seen before.
+
+    Its words are kept in the cache folder, by the digest of the pixels and ``fingerprint``: one picture more costs one.
+    """
+    name = part.rpartition(".")[2]
+
+    def caption(views: Sequence[View]) -> list[tuple[Told, ...]]:
+        model = identity(config.model)
+        store = machine.cache("captions") / f"{name}-{fingerprint(part, config, model)}"
+        digests = [view.digest() for view in views]
+        wanted = dict(zip(digests, views, strict=True))
+        texts = memory.remembered(store, wanted, lambda: _seeing(load()), batch=config.model.batch)
+        return [(Told(by=name, model=model, text=texts[digest], score=None),) for digest in digests]
+
+    return caption
+
+
+def fingerprint(part: str, config: Spoken, model: str) -> str:
+    """16 hex digits that differ where the words could: settings, weights, our code, and the libraries' versions.
+
+    Comments and layout of the code do not count: ``ast.dump`` leaves them out.
+    """
+    values = dataclasses.asdict(config)  # type: ignore[call-overload]
+    for name in ("repo", "revision", "folder"):  # ``model`` says it
+        del values["model"][name]
+    code = [ast.dump(ast.parse(getsource(module))) for module in _modules(part)]
+    libraries = {name: version(name) for name in ("numpy", "pillow", "tokenizers", "torch", "transformers")}
+    key = json.dumps([values, model, code, libraries], sort_keys=True)
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
+def _modules(part: str) -> list[ModuleType]:
+    """The module ``part`` and those of this folder that it speaks through."""
+    module = import_module(part)
+    used = {each.__name__: each for each in vars(module).values() if isinstance(each, ModuleType)}
+    return [module, *(used[name] for name in sorted(used) if name.startswith("stages.caption."))]
+
+
+def identity(model: Model) -> str:
+    """What the weights are called: ``repo@revision``, or the digest of all that lies in the local folder."""
+    if not model.folder:
+        return f"{model.repo}@{model.revision}"
+    folder, digest = _local(model), hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(file.relative_to(folder).as_posix().encode() + b"\0")
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def load(model: Model, *, auto: str, kinds: Sequence[str]) -> Loaded:
+    """The model, its tokenizer and its image processor. ``auto`` is the class of transformers that makes the model.
+
+    Raises:
+        ModelError: when it cannot be had, is of none of ``kinds``, or has no weights as safetensors.
+    """
+    import torch
+    import transformers
+    from safetensors import SafetensorError
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    folder = _local(model) if model.folder else _fetched(model)
+    _check(folder, kinds)
+    machine.use_threads(model.threads)
+    how: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    weights = {"dtype": getattr(torch, model.dtype), "use_safetensors": True, "output_loading_info": True}
+    try:
+        net, found = getattr(transformers, auto).from_pretrained(folder, **weights, **how)
+        eyes = _has(folder, "preprocessor_config.json", "processor_config.json")
+        images = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil", **how) if eyes else None
+        reads = _has(folder, "tokenizer_config.json", "tokenizer.json")
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **how) if reads else None
+    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ModelError(f"{folder}: no model that can be loaded ({first}); fetch it anew, as safetensors") from None
+    if found["missing_keys"]:  # transformers would draw them at random
+        raise ModelError(f"{folder}: lacks weights, such as {min(found['missing_keys'])}; fetch the model anew")
+    net = net.requires_grad_(requires_grad=False).eval().to(machine.device())
+    return Loaded(net, tokenizer, images, folder)
+
+
+def generate(loaded: Loaded, inputs: Mapping[str, Any], *, most: int, beams: int) -> list[str]:
+    """The words that ``loaded`` writes after ``inputs``: greedy or by beams, never drawn, at most ``most`` tokens."""
+    import torch
+
+    given = moved(inputs, loaded.model)
+    with torch.inference_mode():
+        tokens = loaded.model.generate(**given, do_sample=False, num_beams=beams, max_new_tokens=most)
+    asked = given["input_ids"].shape[1]
+    if torch.equal(tokens[:, :asked], given["input_ids"]):  # a decoder says the question again, an encoder's does not
+        tokens = tokens[:, asked:]
+    return list(loaded.tokenizer.batch_decode(tokens, skip_special_tokens=True))
+
+
+def token_counter(folder: Path) -> Callable[[str], int]:
+    """What counts the tokens of a text, those at its start and end left out, by the tokenizer in ``folder``.
+
+    Raises:
+        ModelError: when there is no tokenizer.
+    """
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()  # it warns of texts that are longer than the model's
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError):
+        raise ModelError(
+            f"{folder}: holds no tokenizer; set caption.tokenizer to the family's, or to nothing"
+        ) from None
+    return lambda text: len(tokenizer(text, add_special_tokens=False).input_ids)
+
+
+def pictures(pixels: Sequence[Pixels]) -> list[Image.Image]:
+    """``pixels`` as Pillow's pictures: of an array of three rows no image processor knows where its colours are."""
+    return [Image.fromarray(each) for each in pixels]
+
+
+def moved(inputs: Mapping[str, Any], model: Any) -> dict[str, Any]:
+    """``inputs`` on the device of ``model``, fractions in its precision."""
+    import torch
+
+    tensors = {name: torch.as_tensor(value) for name, value in inputs.items()}
+    return {
+        name: tensor.to(model.device, model.dtype if tensor.is_floating_point() else tensor.dtype)
+        for name, tensor in tensors.items()
+    }
+
+
+def _seeing(speak: Speaker) -> Callable[[Sequence[View]], list[str]]:
+    return lambda views: _said(speak, [view.pixels() for view in views])
+
+
+def _said(speak: Speaker, pixels: Sequence[Pixels]) -> list[str]:
+    """The words for each of ``pixels``; none for a strip, which no model was made for and some refuse."""
+    asked = [max(each.shape[:2]) <= STRIP * min(each.shape[:2]) for each in pixels]
+    words = iter(speak([each for each, ask in zip(pixels, asked, strict=True) if ask]) if any(asked) else ())
+    return [next(words) if ask else "" for ask in asked]
+
+
+def _local(model: Model) -> Path:
+    folder = Path(model.folder).expanduser()
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{folder}: holds no config.json; give the folder of {model.repo}, or none to ask the hub")
+    return folder
+
+
+def _has(folder: Path, *names: str) -> bool:
+    return any((folder / name).is_file() for name in names)
+
+
+def _check(folder: Path, kinds: Sequence[str]) -> None:
+    try:
+        kind = json.loads((folder / "config.json").read_bytes()).get("model_type", "")
+    except (OSError, ValueError, AttributeError):
+        raise ModelError(f"{folder}: its config.json is no configuration; fetch the model anew") from None
+    if kinds and kind not in kinds:
+        raise ModelError(f"{folder}: holds a model of type {kind!r}; this captioner speaks with: {', '.join(kinds)}")
+
+
+def _fetched(model: Model) -> Path:
+    """The model's folder in the hub's cache, fetched if need be."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    try:
+        return Path(snapshot_download(model.repo, revision=model.revision, allow_patterns=NEEDED))
+    except GatedRepoError:
+        raise ModelError(
+            f"{model.repo}: is gated; accept its licence at https://huggingface.co/{model.repo} and give a token in HF_TOKEN"
+        ) from None
+    except RepositoryNotFoundError:
+        raise ModelError(
+            f"{model.repo}: there is no such model, or it is private; set model.repo of the captioner, or HF_TOKEN"
+        ) from None
+    except (LocalEntryNotFoundError, OSError) as error:
+        offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0") else ""
+        raise ModelError(
+            f"{model.repo}: could not be fetched{offline}: {type(error).__name__}; "
+            "check the network, or set model.folder of the captioner to a folder on this machine"
+        ) from None
