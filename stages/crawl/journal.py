@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from stages.tables import replace
-from stages.web.client import Answer, Client
+from stages.web.client import NO_SECRET, Answer, Client, Secret
 
 
 class Journal:
@@ -21,10 +21,12 @@ class Journal:
         self._folder = folder
         self._seconds = fresh_hours * 3600
 
-    def get(self, url: str) -> Answer:
-        """What ``url`` answers, from memory while that is fresh. Raises what ``Client.get`` raises."""
+    def get(self, url: str, *, secret: Secret = NO_SECRET, ask_robots: bool = True) -> Answer:
+        """What ``url`` answers, from memory while that is fresh. Takes and raises what ``Client.get`` does."""
         entry = self._folder / "answers" / f"{hashlib.sha256(url.encode()).hexdigest()}.json"
-        return self._remembered(entry) or self._remember(entry, self._client.get(url))
+        return self._remembered(entry) or self._remember(
+            entry, self._client.get(url, secret=secret, ask_robots=ask_robots)
+        )
 
     def _remembered(self, entry: Path) -> Answer | None:
         if not entry.is_file() or time.time() - entry.stat().st_mtime > self._seconds:

@@ -7,7 +7,7 @@ Only http and https; one request at a time.
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
@@ -22,6 +22,7 @@ from stages.web import robots
 
 REDIRECTS = 5  # RFC 9309, section 2.3.1.2, asks for at least five
 CHUNK = 64 * 1024  # bytes
+EXCERPT = 2000  # bytes of the body of an answer that is an error
 
 
 @settings
@@ -37,6 +38,18 @@ class Manners:
     max_bytes: Annotated[int, Field(gt=0)]  # of one answer, decoded
     retries: Annotated[int, Field(ge=0)]  # after 5xx, 429 and broken connections
     backoff: Annotated[float, Field(ge=0)]  # seconds before the first retry; it doubles each time
+    private: bool  # whether addresses that are not public may be visited, as those of an intranet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secret:
+    """What proves to one host who asks. It is added to a request as it is sent and stands nowhere else."""
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+NO_SECRET = Secret()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,19 +82,24 @@ class Client:
         self._robots: dict[str, robots.Robots | FetchError] = {}
         self._last: dict[str, float] = {}
 
-    def get(self, url: str) -> Answer:
+    def get(self, url: str, *, secret: Secret = NO_SECRET, ask_robots: bool = True) -> Answer:
         """What ``url`` answers, redirects followed.
+
+        ``secret`` goes to the host of ``url`` and to no other. ``ask_robots=False`` is for addresses of a documented
+        API, whose terms stand in place of robots.txt.
 
         Raises:
             RobotsDenied: when robots.txt forbids it, or asks for a longer pause than ``max_pause``.
             FetchError: when robots.txt cannot be had, or the answer is an error, too large, too slow, or redirects too often.
         """
+        home = _origin(url)
         for _ in range(REDIRECTS + 1):
-            self._ask_leave(url)
-            answer = self._patiently(url)
+            if ask_robots or _origin(url) != home:
+                self._ask_leave(url)
+            answer = self._patiently(url, secret if _origin(url) == home else NO_SECRET)
             if not 300 <= answer.status < 400:
                 return answer
-            url = _next_hop(answer)
+            url = _without(_next_hop(answer), secret)
         raise FetchError(f"{url}: more than {REDIRECTS} redirects")
 
     def _ask_leave(self, url: str) -> None:
@@ -111,11 +129,11 @@ class Client:
             return error
         return robots.EVERYTHING  # section 2.3.1.2: too many redirects count as unavailable
 
-    def _patiently(self, url: str) -> Answer:
+    def _patiently(self, url: str, secret: Secret = NO_SECRET) -> Answer:
         wait = self._manners.backoff
         for attempt in range(self._manners.retries + 1):
             try:
-                return self._once(url)
+                return self._once(url, secret)
             except (_BrokenOff, _StatusError) as error:
                 if attempt == self._manners.retries or not _passing(error):
                     raise
@@ -123,24 +141,25 @@ class Client:
                 wait *= 2
         raise AssertionError("the loop returns or raises")
 
-    def _once(self, url: str) -> Answer:
+    def _once(self, url: str, secret: Secret) -> Answer:
         self._wait_turn(url)
         started = time.monotonic()
         try:
-            with self._send(url) as response:
+            with self._send(url, secret) as response:
                 if response.status_code >= 400:
                     raise _status_error(url, response)
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 body = self._body(url, response, started)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise _BrokenOff(f"{url}: {type(error).__name__}: the connection failed or broke off") from error
+            raise _BrokenOff(f"{url}: {type(error).__name__}: the connection failed or broke off") from None
         finally:
             self._last[_origin(url)] = time.monotonic()
         return Answer(url=url, status=response.status_code, headers=headers, body=body)
 
-    def _send(self, url: str) -> requests.Response:
+    def _send(self, url: str, secret: Secret) -> requests.Response:
         """One request, past ``Session.send``: that reads the body of a redirect to its end, without any limit."""
-        request = self._session.prepare_request(requests.Request("GET", url))
+        bare = requests.Request("GET", url, params=dict(secret.query), headers=dict(secret.headers))
+        request = self._session.prepare_request(bare)
         return self._session.get_adapter(url).send(request, stream=True, timeout=self._manners.timeout)
 
     def _body(self, url: str, response: requests.Response, started: float) -> bytes:
@@ -179,9 +198,10 @@ class _BrokenOff(FetchError):
 class _StatusError(FetchError):
     """An answer with a status of 400 or more."""
 
-    def __init__(self, message: str, *, status: int, retry_after: float) -> None:
-        super().__init__(message)
-        self.status = status
+    status: int
+
+    def __init__(self, message: str, *, status: int, excerpt: str, retry_after: float) -> None:
+        super().__init__(message, status=status, excerpt=excerpt)
         self.retry_after = retry_after  # seconds that the server asked for
 
 
@@ -207,7 +227,9 @@ class _ConnectTo(HTTPAdapter):
 def _status_error(url: str, response: requests.Response) -> _StatusError:
     after = response.headers.get("Retry-After", "")
     message = f"{url}: answered {response.status_code} {response.reason}"
-    return _StatusError(message, status=response.status_code, retry_after=float(after) if after.isdecimal() else 0.0)
+    seconds = float(after) if after.isdecimal() else 0.0
+    excerpt = response.raw.read1(EXCERPT, decode_content=True).decode("utf-8", errors="replace")
+    return _StatusError(message, status=response.status_code, excerpt=excerpt, retry_after=seconds)
 
 
 def _passing(error: FetchError) -> bool:
@@ -225,6 +247,15 @@ def _next_hop(answer: Answer) -> str:
     if urlsplit(url).scheme not in ("http", "https"):
         raise FetchError(f"{answer.url}: redirects to {url!r}, which is neither http nor https")
     return url
+
+
+def _without(url: str, secret: Secret) -> str:
+    """``url`` less what a server repeats of the secret's query when it redirects."""
+    if not secret.query:
+        return url
+    address = urlsplit(url)
+    kept = [part for part in address.query.split("&") if part.partition("=")[0] not in secret.query]
+    return urlunsplit(address._replace(query="&".join(kept)))
 
 
 def _origin(url: str) -> str:

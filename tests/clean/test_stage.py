@@ -35,7 +35,7 @@ def measured(tmp_path_factory):
     root = tmp_path_factory.mktemp("sample")
     manners = Manners(
         agent="Darkroom", contact="none", pause=0.0, max_pause=1.0, timeout=5.0, deadline=30.0,
-        max_bytes=5_000_000, retries=1, backoff=0.0,
+        max_bytes=5_000_000, retries=1, backoff=0.0, private=True,
     )  # fmt: skip
     sample = {"name": "sample", "specimens": "photographs", "depth": 2, "max_pages": 100, "max_items": 1000}
     fetch = crawl.Config(sources={"s": sample}, manners=manners, fresh_hours=1.0, max_failures=0.0, shard_digits=1)

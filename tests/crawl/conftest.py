@@ -41,7 +41,14 @@ def manners():
 
     def make(**others):
         values = {"agent": "Darkroom", "contact": "https://example.org/darkroom", "pause": 0.0, "max_pause": 60.0}
-        values |= {"timeout": 5.0, "deadline": 30.0, "max_bytes": 5_000_000, "retries": 3, "backoff": 0.0}
+        values |= {
+            "timeout": 5.0,
+            "deadline": 30.0,
+            "max_bytes": 5_000_000,
+            "retries": 3,
+            "backoff": 0.0,
+            "private": True,
+        }
         return Manners(**(values | others))
 
     return make
