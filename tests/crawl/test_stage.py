@@ -57,7 +57,8 @@ def own(tmp_path):
     return write
 
 
-FOLDER = {"sources": {"folder": {"name": "folder", "path": "."}}}
+LIMITS = {"max_total": 10**9, "max_ratio": 100, "max_entries": 1000}
+FOLDER = {"sources": {"folder": {"name": "folder", "path": ".", **LIMITS}}}
 
 
 def files(folder):
@@ -158,7 +159,7 @@ def test_a_crawl_of_the_digits_leaves_their_words_and_licence(config, tmp_path):
 def test_several_sources_are_brought_together(config, own, tmp_path):
     (tmp_path / "own" / "more").mkdir(parents=True)
     (tmp_path / "own" / "more" / "b.jpg").write_bytes(b"2")
-    sources = {"b": {"name": "folder", "path": "more"}, "a": {"name": "folder", "path": "."}}
+    sources = {"b": {"name": "folder", "path": "more", **LIMITS}, "a": {"name": "folder", "path": ".", **LIMITS}}
     report = run(config(sources=sources), own=own(a=b"1"), out=tmp_path / "out")
     assert report["items"] == 2
     rows = {row.url for row in tables.read(tmp_path / "out", Item)}
