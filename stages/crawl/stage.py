@@ -42,7 +42,7 @@ def run(config: Config, *, own: Path, out: Path) -> Report:
     found = [each for each in brought if isinstance(each, Found)]
     missed = [each for each in brought if isinstance(each, Missed)]
     failed = sum(not each.forbidden for each in missed)
-    worst = next((f"; first {each.url}: {each.reason}" for each in missed if not each.forbidden), "")
+    worst = next((f"; first {each.url}: {each.reason}" for each in sorted(missed, key=lambda each: each.forbidden)), "")
     if not found:
         raise SourceError(f"crawl: {', '.join(config.sources)} brought no picture; see crawl.sources in conf/{worst}")
     if failed > config.max_failures * len(brought):
