@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, NoReturn
 from urllib.parse import urlencode, urlsplit
 
@@ -97,7 +98,7 @@ class Budget:
 
 
 class Api:
-    """The pages of one platform's API."""
+    """One platform: the pages of its API, and the files that they name. One client asks for both, so pauses are kept."""
 
     def __init__(
         self,
@@ -114,6 +115,7 @@ class Api:
         Both may raise SourceError, for a key that the platform refuses.
         """
         self._client = Client(visit.manners)
+        self._journal = Journal(self._client, machine.cache(f"crawl/{name}"), fresh_hours=visit.fresh_hours)
         self._folder = machine.cache(f"crawl/api-{name}")
         self._seconds = visit.fresh_hours * 3600
         self._budget = budget
@@ -130,8 +132,8 @@ class Api:
         """
         url = f"{address}?{urlencode(query)}" if query else address
         entry = self._folder / f"{hashlib.sha256(url.encode()).hexdigest()}.json"
-        if entry.is_file() and time.time() - entry.stat().st_mtime <= self._seconds:
-            return _object(url, entry.read_bytes())
+        if (remembered := self._remembered(entry)) is not None:
+            return remembered
         self._budget.spend(url, cost)
         try:
             body = self._client.get(url, secret=self._secret, ask_robots=False).body
@@ -143,6 +145,25 @@ class Api:
             raise Stopped(url, fault, is_of_one=True)
         replace(entry, body)
         return found
+
+    def fetch(self, record: Record) -> Found | Missed:
+        """The file of ``record`` from its site, which is asked as any other: robots.txt, pauses, journal."""
+        try:
+            answer = self._journal.get(record.url)
+        except FetchError as error:
+            reason = str(error).removeprefix(f"{record.url}: ")
+            return Missed(url=record.url, reason=reason, forbidden=isinstance(error, RobotsDenied))
+        if "html" in answer.headers.get("content-type", ""):
+            return missed(record.url, "answers a page and no picture")
+        return found(record, answer.body, answer.headers)
+
+    def _remembered(self, entry: Path) -> Row | None:
+        if not entry.is_file() or time.time() - entry.stat().st_mtime > self._seconds:
+            return None
+        try:
+            return _object("", entry.read_bytes())
+        except Stopped:  # damaged since
+            return None
 
 
 def optional_key(variable: str) -> str:
@@ -159,14 +180,10 @@ def key(variable: str, where: str) -> str:
 
 
 def refused(variable: str, why: str, where: str) -> NoReturn:
-    """Say that the platform does not take the key in ``variable``."""
-    raise SourceError(f"{variable}: the platform refuses the key ({why}); look it up, or get another, at {where}")
-
-
-def fetcher(name: str, visit: Visit) -> Fetch:
-    """What fetches a record's file from its site, which is asked as any other: robots.txt, pauses, journal."""
-    journal = Journal(Client(visit.manners), machine.cache(f"crawl/{name}"), fresh_hours=visit.fresh_hours)
-    return lambda record: _fetched(record, journal)
+    """Say that the platform does not take the key in ``variable``, and never the key itself."""
+    given = optional_key(variable)
+    told = why.replace(given, "…") if given else why
+    raise SourceError(f"{variable}: the platform refuses the key ({told}); look it up, or get another, at {where}")
 
 
 def bring(records: Iterator[Record | Missed], fetch: Fetch, *, most: int) -> Iterator[Found | Missed]:
@@ -248,17 +265,6 @@ def address(value: Any) -> str:
         return parts.geturl() if parts.scheme in ("http", "https") and parts.hostname else ""
     except ValueError:
         return ""
-
-
-def _fetched(record: Record, journal: Journal) -> Found | Missed:
-    try:
-        answer = journal.get(record.url)
-    except FetchError as error:
-        reason = str(error).removeprefix(f"{record.url}: ")
-        return Missed(url=record.url, reason=reason, forbidden=isinstance(error, RobotsDenied))
-    if "html" in answer.headers.get("content-type", ""):
-        return missed(record.url, "answers a page and no picture")
-    return found(record, answer.body, answer.headers)
 
 
 def _object(url: str, body: bytes) -> Row:

@@ -180,6 +180,33 @@ def test_a_key_stands_in_no_file_and_no_message(counted, page, visit):
     assert not any(b"abc123" in path.read_bytes() or "abc123" in path.name for path in files)
 
 
+def test_a_remembered_page_that_was_damaged_is_asked_for_again(counted, page, visit):
+    pages = counted({"/p": page({"n": 1})})
+    with site.served(pages) as address:
+        Api("t", visit(), budget()).page(f"http://{address}/p")
+        (entry,) = machine.cache("crawl/api-t").glob("*.json")
+        entry.write_bytes(b"{")
+        assert Api("t", visit(), budget()).page(f"http://{address}/p") == {"n": 1}
+    assert pages.asked["/p"] == 2
+
+
+def test_a_refused_key_is_not_told_even_when_the_platform_does(monkeypatch):
+    monkeypatch.setenv("DARKROOM_X_KEY", "abc123")
+    with pytest.raises(SourceError, match=r"^DARKROOM_X_KEY: the platform refuses the key .no key … here.; .* x.test$"):
+        api.refused("DARKROOM_X_KEY", "no key abc123 here", "x.test")
+
+
+def test_the_pause_between_two_requests_is_kept_between_pages_and_pictures(counted, page, manners, tmp_path):
+    pages = counted({"/p": page({}), "/a.jpg": site.Resource(body=b"1", type="image/jpeg")})
+    slow = Visit(manners=manners(pause=0.15), own=tmp_path, fresh_hours=1.0)
+    with site.served(pages) as address:
+        one = Api("t", slow, budget())
+        started = time.monotonic()
+        one.page(f"http://{address}/p")
+        one.fetch(record(f"http://{address}/a.jpg"))  # robots.txt, then the picture
+    assert time.monotonic() - started >= 0.3
+
+
 def test_pictures_are_brought_with_all_that_is_said_and_robots_are_asked(counted, visit):
     robots = site.Resource(body=b"User-agent: *\nDisallow: /no", type="text/plain")
     image = site.Resource(body=b"picture", type="image/jpeg")
@@ -192,7 +219,7 @@ def test_pictures_are_brought_with_all_that_is_said_and_robots_are_asked(counted
             record(f"{base}/no/b.jpg"),
         ]
         records += [record(f"{base}/c.jpg"), record(f"{base}/d.jpg"), record(f"{base}/a.jpg")]
-        first, *others = api.bring(iter(records), api.fetcher("t", visit()), most=10)
+        first, *others = api.bring(iter(records), Api("t", visit(), budget()).fetch, most=10)
     assert isinstance(first, Found)
     assert (first.body, first.page, first.title, first.consent) == (b"picture", "http://a.test/", "A", "")
     assert first.licence_evidence == (Evidence(where="api test", raw="CC0-1.0", scope="picture"),)

@@ -40,7 +40,7 @@ def build(config: Config) -> Source:
 
     def collect(visit: Visit) -> Iterator[Found | Missed]:
         archive = Api("archive", visit, Budget("archive", units=config.budget, hours=1), fault=_fault)
-        return api.bring(_records(config, archive), api.fetcher("archive", visit), most=config.max_items)
+        return api.bring(_records(config, archive), archive.fetch, most=config.max_items)
 
     return collect
 

@@ -42,7 +42,7 @@ def build(config: Config) -> Source:
         if bool(config.search) == bool(config.category):
             raise SourceError("crawl.sources.commons: give either search or category, and leave the other empty")
         commons = Api("commons", visit, Budget("commons", units=config.budget, hours=1), fault=_fault)
-        return api.bring(_records(config, commons), api.fetcher("commons", visit), most=config.max_items)
+        return api.bring(_records(config, commons), commons.fetch, most=config.max_items)
 
     return collect
 

@@ -70,7 +70,7 @@ def build(config: Config) -> Source:
         secret = Secret(query={"api_key": api.key(KEY, WHERE)})
         budget = Budget("flickr", units=config.budget, hours=1)
         flickr = Api("flickr", visit, budget, secret=secret, fault=_fault, explain=_explain)
-        return api.bring(_records(config, flickr), api.fetcher("flickr", visit), most=config.max_items)
+        return api.bring(_records(config, flickr), flickr.fetch, most=config.max_items)
 
     return collect
 

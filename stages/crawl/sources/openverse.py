@@ -44,7 +44,7 @@ def build(config: Config) -> Source:
         secret = Secret(headers={"Authorization": f"Bearer {token}"}) if token else NO_SECRET
         budget = Budget("openverse", units=config.budget, hours=24)
         openverse = Api("openverse", visit, budget, secret=secret, explain=_explain)
-        return api.bring(_records(config, openverse), api.fetcher("openverse", visit), most=config.max_items)
+        return api.bring(_records(config, openverse), openverse.fetch, most=config.max_items)
 
     return collect
 
