@@ -29,6 +29,7 @@ STEP = 64 * 1024  # bytes that are read, and at most sixteen times as many that 
 ERROR_BYTES = 64 * 1024  # of the body of an answer that is an error; what follows is not read
 NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last four bytes
 SITE_LOCAL = ipaddress.ip_network("fec0::/10")  # RFC 3879: deprecated, and still somebody's inside
+APART = ("set-cookie", "x-robots-tag")  # headers that mean something else when a comma joins two of them
 LookUp = Callable[[str, int], Sequence[str]]
 
 
@@ -67,7 +68,7 @@ class Reply:
 
     status: int
     reason: str
-    headers: Mapping[str, str]  # names in lower case; repeated ones joined by ", "
+    headers: Mapping[str, str]  # names in lower case; repeated ones joined by ", ", those of APART by a line end
     body: bytes  # decoded; of an error only the head
 
 
@@ -263,7 +264,8 @@ def _headers(response: http.client.HTTPResponse) -> dict[str, str]:
     headers: dict[str, str] = {}
     for name, value in response.headers.items():
         known = headers.get(name.lower())
-        headers[name.lower()] = value if known is None else f"{known}, {value}"
+        between = "\n" if name.lower() in APART else ", "
+        headers[name.lower()] = value if known is None else f"{known}{between}{value}"
     return headers
 
 
