@@ -21,11 +21,11 @@ from bs4.exceptions import ParserRejectedMarkup
 from filelock import FileLock
 
 from stages import machine
-from stages.crawl import pages
 from stages.crawl.journal import Journal
+from stages.crawl.sites import Sites
 from stages.crawl.sources import Found, Missed, Visit
 from stages.errors import FetchError, RobotsDenied, SourceError
-from stages.records import Evidence
+from stages.records import Evidence, Signal
 from stages.tables import replace
 from stages.web.client import NO_SECRET, Client, Secret
 
@@ -116,6 +116,7 @@ class Api:
         """
         self._client = Client(visit.manners)
         self._journal = Journal(self._client, machine.cache(f"crawl/{name}"), fresh_hours=visit.fresh_hours)
+        self._sites = Sites(self._journal)
         self._folder = machine.cache(f"crawl/api-{name}")
         self._seconds = visit.fresh_hours * 3600
         self._budget = budget
@@ -155,7 +156,11 @@ class Api:
             return Missed(url=record.url, reason=reason, forbidden=isinstance(error, RobotsDenied))
         if "html" in answer.headers.get("content-type", ""):
             return missed(record.url, "answers a page and no picture")
-        return found(record, answer.body, answer.headers)
+        return found(record, answer.body, self._sites.signals(record.url, answer, scope="picture"))
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
 
     def _remembered(self, entry: Path) -> Row | None:
         if not entry.is_file() or time.time() - entry.stat().st_mtime > self._seconds:
@@ -202,8 +207,8 @@ def bring(records: Iterator[Record | Missed], fetch: Fetch, *, most: int) -> Ite
         yield Missed(url=stopped.address, reason=stopped.reason, forbidden=False)
 
 
-def found(record: Record, body: bytes, headers: Mapping[str, str]) -> Found:
-    """``record`` with its bytes, and the opt-outs of the answer that brought them."""
+def found(record: Record, body: bytes, signals: tuple[Signal, ...]) -> Found:
+    """``record`` with its bytes and what is said of their uses."""
     licence = (Evidence(where=record.where, raw=record.licence, scope="picture"),) if record.licence else ()
     return Found(
         url=record.url,
@@ -214,7 +219,7 @@ def found(record: Record, body: bytes, headers: Mapping[str, str]) -> Found:
         author=record.author,
         credit=record.credit,
         licence_evidence=licence,
-        signals=pages.header_signals(headers),
+        signals=signals,
         consent="",
         body=body,
     )

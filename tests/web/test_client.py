@@ -188,13 +188,33 @@ def test_the_wait_before_a_retry_doubles(serve, manners):
 
 
 @pytest.mark.parametrize(
-    ("after", "waited"), [("5", 5.0), ("1", 2.0), ("9999", 60.0), ("Wed, 21 Oct 2026 07:28:00 GMT", 2.0), ("-3", 2.0)]
+    ("after", "waited"),
+    [
+        ("5", 5.0),
+        ("1", 2.0),
+        ("60", 60.0),
+        ("Wed, 21 Oct 2026 07:28:30 GMT", 30.0),
+        ("Wed, 21 Oct 2026 07:27:00 GMT", 2.0),
+        ("Wed, 99 Oct 2026", 2.0),
+        ("-3", 2.0),
+    ],
 )
 def test_retry_after_is_honoured_up_to_the_longest_pause(serve, manners, after, waited):
     busy, slept = (503, {"Retry-After": after}, b""), []
     server = serve(lambda path, time: NOT_FOUND if path == "/robots.txt" else OK if time == 2 else busy)
-    client(manners(backoff=2.0), sleep=slept.append).get(f"{server.url}/a")
+    client(manners(backoff=2.0), sleep=slept.append, now=lambda: 1792567680.0).get(f"{server.url}/a")
     assert slept == [waited]
+
+
+@pytest.mark.parametrize("after", ["61", "9999999999999", "Wed, 21 Oct 2026 08:28:00 GMT"])
+def test_a_host_that_says_to_come_back_after_more_than_the_longest_pause_is_left_alone(serve, manners, after):
+    server = serve(site({"/a": (429, {"Retry-After": after}, b""), "/b": OK}))
+    one = client(manners(), now=lambda: 1792567680.0)
+    with pytest.raises(FetchError, match="answered 429"):
+        one.get(f"{server.url}/a")
+    with pytest.raises(FetchError, match="left alone for longer than max_pause"):
+        one.get(f"{server.url}/b")
+    assert server.asked == ["/robots.txt", "/a"]
 
 
 def test_a_connection_that_breaks_off_is_tried_again(serve, manners):

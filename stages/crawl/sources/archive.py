@@ -7,6 +7,7 @@ and ``/download/IDENTIFIER/NAME``. No key is needed.
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import PurePosixPath
 from typing import Annotated
 from urllib.parse import quote
@@ -39,8 +40,8 @@ def build(config: Config) -> Source:
     """The source over ``config``."""
 
     def collect(visit: Visit) -> Iterator[Found | Missed]:
-        archive = Api("archive", visit, Budget("archive", units=config.budget, hours=1), fault=_fault)
-        return api.bring(_records(config, archive), archive.fetch, most=config.max_items)
+        with closing(Api("archive", visit, Budget("archive", units=config.budget, hours=1), fault=_fault)) as archive:
+            yield from api.bring(_records(config, archive), archive.fetch, most=config.max_items)
 
     return collect
 

@@ -7,6 +7,7 @@ request at a time and a user agent with a contact. Widths are those of Common_th
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -41,8 +42,8 @@ def build(config: Config) -> Source:
     def collect(visit: Visit) -> Iterator[Found | Missed]:
         if bool(config.search) == bool(config.category):
             raise SourceError("crawl.sources.commons: give either search or category, and leave the other empty")
-        commons = Api("commons", visit, Budget("commons", units=config.budget, hours=1), fault=_fault)
-        return api.bring(_records(config, commons), commons.fetch, most=config.max_items)
+        with closing(Api("commons", visit, Budget("commons", units=config.budget, hours=1), fault=_fault)) as commons:
+            yield from api.bring(_records(config, commons), commons.fetch, most=config.max_items)
 
     return collect
 

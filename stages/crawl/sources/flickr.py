@@ -9,6 +9,7 @@ the time of upload until each part gives fewer. The API allows 3,600 requests an
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Literal
@@ -69,8 +70,8 @@ def build(config: Config) -> Source:
             raise SourceError("crawl.sources.flickr: give search or tags; Flickr answers no search without words")
         secret = Secret(query={"api_key": api.key(KEY, WHERE)})
         budget = Budget("flickr", units=config.budget, hours=1)
-        flickr = Api("flickr", visit, budget, secret=secret, fault=_fault, explain=_explain)
-        return api.bring(_records(config, flickr), flickr.fetch, most=config.max_items)
+        with closing(Api("flickr", visit, budget, secret=secret, fault=_fault, explain=_explain)) as flickr:
+            yield from api.bring(_records(config, flickr), flickr.fetch, most=config.max_items)
 
     return collect
 

@@ -7,6 +7,7 @@ and ``page_size``; of each result ``url``, ``foreign_landing_url``, ``title``, `
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -43,8 +44,8 @@ def build(config: Config) -> Source:
         token = api.optional_key(VARIABLE)
         secret = Secret(headers={"Authorization": f"Bearer {token}"}) if token else NO_SECRET
         budget = Budget("openverse", units=config.budget, hours=24)
-        openverse = Api("openverse", visit, budget, secret=secret, explain=_explain)
-        return api.bring(_records(config, openverse), openverse.fetch, most=config.max_items)
+        with closing(Api("openverse", visit, budget, secret=secret, explain=_explain)) as openverse:
+            yield from api.bring(_records(config, openverse), openverse.fetch, most=config.max_items)
 
     return collect
 

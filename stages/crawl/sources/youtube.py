@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, date, datetime, time
 from importlib.util import find_spec
 from pathlib import Path
@@ -58,9 +59,9 @@ def build(config: Config) -> Source:
     def collect(visit: Visit) -> Iterator[Found | Missed]:
         secret = Secret(headers={"X-Goog-Api-Key": api.key(KEY, WHERE)})
         budget = Budget("youtube", units=config.budget, hours=24)
-        youtube = Api("youtube", visit, budget, secret=secret, explain=_explain)
         fetch = _downloader(visit) if config.download else _refuser()
-        return api.bring(_records(config, youtube), fetch, most=config.max_items)
+        with closing(Api("youtube", visit, budget, secret=secret, explain=_explain)) as youtube:
+            yield from api.bring(_records(config, youtube), fetch, most=config.max_items)
 
     return collect
 
@@ -139,7 +140,7 @@ def _downloader(visit: Visit) -> api.Fetch:
             body = files[0].read_bytes() if files else b""
         if not body:
             return api.missed(record.url, f"more than {visit.manners.max_bytes:,} bytes (max_bytes)")
-        return api.found(record, body, {})
+        return api.found(record, body, ())
 
     return fetch
 

@@ -11,6 +11,7 @@ import pytest
 from stages.crawl.sources import Found, Missed, Visit
 
 PICTURE = b"\xff\xd8 a picture"
+SIGNALS = ("/robots.txt", "/ai.txt", "/.well-known/tdmrep.json")  # of the site, which has none
 FILES = ("/pictures/", "/download/")
 
 
@@ -24,7 +25,7 @@ class Platform:
         self.base = ""
 
     def answer(self, path, query, headers):
-        if path == "/robots.txt":
+        if path in SIGNALS:
             return 404, b""
         if path.startswith(FILES):
             self.asked.append((path, {}))
