@@ -232,6 +232,14 @@ def test_pictures_are_brought_with_all_that_is_said_and_robots_are_asked(counted
     assert pages.asked["/no/b.jpg"] == 0
 
 
+def test_what_a_site_says_of_the_uses_of_a_picture_is_kept(counted, visit):
+    robots = site.Resource(body=b"User-agent: *\nContent-Signal: ai-train=no\n", type="text/plain")
+    pages = counted({"/robots.txt": robots, "/a.jpg": site.Resource(body=b"picture", type="image/jpeg")})
+    with site.served(pages) as address:
+        brought = Api("t", visit(), budget()).fetch(record(f"http://{address}/a.jpg"))
+    assert [(each.kind, each.verdict) for each in brought.signals] == [("content-signal", "deny")]
+
+
 def test_no_more_are_brought_than_asked_for_and_no_row_beyond_is_looked_at():
     def rows():
         for number in range(3):

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from stages import licences
+from stages import licences, machine
 from stages.crawl.sources import flickr
 from stages.crawl.sources.flickr import Config, build
 from stages.errors import SourceError
@@ -205,3 +205,11 @@ def test_a_licence_that_flickr_does_not_know_is_one_message(served_flickr, confi
 def test_words_or_tags_must_be_given(config, asked_of):
     with pytest.raises(SourceError, match="give search or tags"):
         asked_of(build(config("http://a.test", search="")))
+
+
+def test_the_key_stands_in_no_file_of_the_cache(served_flickr, config, asked_of):
+    server = served_flickr(lambda base: [(DAY, photo(base, "1")), (DAY, photo(base, "gone"))])
+    asked_of(build(config(server.base)))
+    files = [path for path in machine.cache("crawl").rglob("*") if path.is_file()]
+    assert len(files) > 5
+    assert not any(b"abc123" in path.read_bytes() for path in files)

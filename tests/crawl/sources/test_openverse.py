@@ -2,10 +2,11 @@
 
 import pytest
 
-from stages import licences
+from stages import licences, tables
+from stages.crawl import stage
 from stages.crawl.sources.openverse import Config, build
 from stages.errors import SourceError
-from stages.records import Evidence
+from stages.records import Evidence, Failure, Item
 
 BY = "https://creativecommons.org/licenses/by/2.0/"
 
@@ -185,3 +186,16 @@ def test_a_crawl_that_was_killed_goes_on_and_brings_the_same(openverse, config, 
     again = [each for each in server.asked[len(before) :] if each in before]
     assert again == []
     assert asked_of(build(config(server.base))) == whole
+
+
+def test_the_stage_leaves_licence_credit_and_author_of_each_picture(openverse, manners, tmp_path):
+    server = openverse(lambda base: [result(base, "a"), result(base, "b", license_url=None, license="cc0"), result(base, "gone")])
+    chosen = {"name": "openverse", "base": server.base, "search": "galaxy", "licences": ["by", "cc0"], "sources": []}
+    chosen |= {"page_size": 20, "max_items": 9, "budget": 9}
+    config = stage.Config(
+        sources={"openverse": chosen}, manners=manners(retries=0), fresh_hours=1.0, max_failures=0.5, shard_digits=1
+    )
+    assert stage.run(config, own=tmp_path, out=tmp_path / "out")["items"] == 2
+    rows = sorted(tables.read(tmp_path / "out", Item), key=lambda row: row.url)
+    assert [(row.licence, row.author, row.credit[:9]) for row in rows] == [("CC-BY-2.0", "Ann", '"Title a"'), ("", "Ann", '"Title b"')]
+    assert [row.reason for row in tables.read(tmp_path / "out", Failure)] == ["answered 404 Not Found"]
