@@ -189,7 +189,9 @@ def test_a_crawl_that_was_killed_goes_on_and_brings_the_same(openverse, config, 
 
 
 def test_the_stage_leaves_licence_credit_and_author_of_each_picture(openverse, manners, tmp_path):
-    server = openverse(lambda base: [result(base, "a"), result(base, "b", license_url=None, license="cc0"), result(base, "gone")])
+    server = openverse(
+        lambda base: [result(base, "a"), result(base, "b", license_url=None, license="cc0"), result(base, "gone")]
+    )
     chosen = {"name": "openverse", "base": server.base, "search": "galaxy", "licences": ["by", "cc0"], "sources": []}
     chosen |= {"page_size": 20, "max_items": 9, "budget": 9}
     config = stage.Config(
@@ -197,5 +199,8 @@ def test_the_stage_leaves_licence_credit_and_author_of_each_picture(openverse, m
     )
     assert stage.run(config, own=tmp_path, out=tmp_path / "out")["items"] == 2
     rows = sorted(tables.read(tmp_path / "out", Item), key=lambda row: row.url)
-    assert [(row.licence, row.author, row.credit[:9]) for row in rows] == [("CC-BY-2.0", "Ann", '"Title a"'), ("", "Ann", '"Title b"')]
+    assert [(row.licence, row.author, row.credit[:9]) for row in rows] == [
+        ("CC-BY-2.0", "Ann", '"Title a"'),
+        ("", "Ann", '"Title b"'),
+    ]
     assert [row.reason for row in tables.read(tmp_path / "out", Failure)] == ["answered 404 Not Found"]
