@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 CHUNK = 64 * 1024  # bytes
+LONGEST = 4096  # bytes of a name; PATH_MAX of Linux
 
 
 class Broken(Exception):
@@ -23,10 +24,20 @@ class Entry:
     """One file as an archive tells of it."""
 
     name: str
-    raw: bytes  # the name as it stands there
+    raw: bytes  # the name as it stands there, no more than LONGEST of it
     size: int  # bytes, unpacked
     packed: int  # bytes
     start: int  # offset in bytes: in a ZIP of its local header, in a tar of its content
     method: int  # of compression, in a ZIP
     checksum: int  # CRC-32, in a ZIP
     fault: str  # why it cannot be brought; empty when it can
+
+
+def decoded(raw: bytes, encoding: str = "utf-8") -> tuple[str, str]:
+    """The name that ``raw`` stands for, and what is wrong with it; empty when nothing is."""
+    if len(raw) > LONGEST:
+        return raw[:LONGEST].decode(errors="backslashreplace"), f"its name has more than {LONGEST:,} bytes"
+    try:
+        return raw.decode(encoding), ""
+    except UnicodeDecodeError:
+        return raw.decode(errors="backslashreplace"), "its name is not UTF-8 text"

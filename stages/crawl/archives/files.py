@@ -23,7 +23,6 @@ from stages.errors import SourceError
 
 SLACK = 1024 * 1024  # bytes that may be unpacked whatever the ratio: small files and empty blocks pack well
 MEMORY = 128 * 1024 * 1024  # bytes that an xz stream may ask for; what `xz -9` packs asks for 65 MiB
-LONGEST = 1024  # characters of a name
 ODD = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028-\u202e\u2066-\u2069]")  # control, no text, right to left
 PACKERS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
@@ -70,7 +69,7 @@ class _Folder:
     def __init__(self, place: Path) -> None:
         self._place = place
         found = {path.relative_to(place).as_posix(): path for path in place.rglob("*")}
-        faults = {name: fault for name, path in found.items() if (fault := _link_fault(path) or name_fault(name))}
+        faults = {name: fault for name, path in found.items() if (fault := _link_fault(path) or text_fault(name))}
         self.faults = {printable(name): fault for name, fault in faults.items()}
         self.names = frozenset(name for name, path in found.items() if name not in faults and path.is_file())
 
@@ -109,19 +108,20 @@ class _Archive:
 
 
 def name_fault(name: str) -> str:
-    """Why ``name`` cannot stand in a table or would lead out of its archive; empty when it is a plain name."""
-    if not name or ODD.search(name):
-        return "its name is empty or holds what is no text"
-    if len(name) > LONGEST:
-        return f"its name has more than {LONGEST} characters"
+    """Why ``name`` would lead out of its archive or cannot stand in a table; empty when it is a plain name."""
     if ".." in name.replace("\\", "/").split("/") or name.startswith(("/", "\\")) or ":" in name[:2]:
         return "its name leads out of the archive"
-    return ""
+    return text_fault(name)
+
+
+def text_fault(name: str) -> str:
+    """Why ``name`` cannot stand in a table; empty when it can."""
+    return "its name is empty or holds what is no text" if not name or ODD.search(name) else ""
 
 
 def printable(name: str) -> str:
-    """``name`` so that a table can hold it: odd characters escaped, and cut where it is too long."""
-    return ODD.sub(lambda odd: odd[0].encode("unicode_escape").decode(), name[:LONGEST])
+    """``name`` so that a table can hold it: odd characters escaped."""
+    return ODD.sub(lambda odd: odd[0].encode("unicode_escape").decode(), name)
 
 
 def _link_fault(path: Path) -> str:

@@ -8,10 +8,10 @@ read: a link is never followed.
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from stages.crawl.archives import Broken, Entry
+from stages.crawl.archives import LONGEST, Broken, Entry, decoded
 
 BLOCK = 512  # bytes
-NOTE = 64 * 1024  # bytes of a long name or of pax records; PATH_MAX is 4,096
+NOTE = 64 * 1024  # bytes of a long name or of pax records
 FILES = (b"0", b"\0", b"7")
 KINDS = {b"1": "a hard link", b"2": "a symbolic link", b"3": "a device", b"4": "a device", b"6": "a pipe"}
 
@@ -53,9 +53,12 @@ def entries(stream: BinaryIO, *, most: int) -> Iterator[Entry]:
 
 
 def read(stream: BinaryIO, entry: Entry) -> bytes:
-    """The content of ``entry``."""
+    """The content of ``entry``. Raises Broken when the file ends before it does."""
     stream.seek(entry.start)
-    return stream.read(entry.size)
+    content = stream.read(entry.size)
+    if len(content) != entry.size:
+        raise Broken("cut off")
+    return content
 
 
 def _block(stream: BinaryIO, place: int) -> bytes:
@@ -71,12 +74,19 @@ def _entry(header: bytes, kind: bytes, notes: dict[str, bytes], place: int, size
     raw = notes.get("path") or _path(header)
     if kind == b"5" or raw.endswith(b"/"):
         return None
-    fault = "" if kind in FILES and "sparse" not in notes else f"{KINDS.get(kind, 'of a special kind')}, no plain file"
-    try:
-        name = raw.decode()
-    except UnicodeDecodeError:
-        name, fault = raw.decode(errors="backslashreplace"), "its name is not UTF-8 text"
-    return Entry(name=name, raw=raw, size=size, packed=size, start=place, method=0, checksum=0, fault=fault)
+    name, fault = decoded(raw)
+    if kind not in FILES or "sparse" in notes:
+        fault = f"{KINDS.get(kind, 'of a special kind')}, no plain file"
+    return Entry(
+        name=name,
+        raw=raw[:LONGEST],
+        size=size,
+        packed=size,
+        start=place,
+        method=0,
+        checksum=0,
+        fault=fault,
+    )
 
 
 def _path(header: bytes) -> bytes:

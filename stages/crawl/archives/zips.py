@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from stages.crawl.archives import CHUNK, Broken, Entry
+from stages.crawl.archives import CHUNK, LONGEST, Broken, Entry, decoded
 
 END = struct.Struct("<4s4H2LH")  # 4.3.16 end of central directory record
 END64 = struct.Struct("<4sQ2H2L4Q")  # 4.3.14
@@ -97,20 +97,16 @@ def _directory(stream: BinaryIO) -> tuple[int, int, int]:
 def _entry(raw: bytes, extra: bytes, fields: tuple[int, ...], shift: int) -> Entry:
     system, flags, method = fields[1] >> 8, fields[3], fields[4]
     packed, size, start = _wide(extra, fields[8], fields[9], fields[16])
-    fault = ""
+    name, fault = decoded(raw, "utf-8" if flags & UTF8 else "cp437")
     if flags & ENCRYPTED:
         fault = "behind a password; make the archive anew without one"
     elif system == UNIX and stat.S_IFMT(fields[15] >> 16) not in (0, stat.S_IFREG):
         fault = "a link or device, no file"
     elif method not in (STORED, DEFLATE, BZIP2):
         fault = f"compressed by method {method}; stored, deflate and bzip2 are read"
-    try:
-        name = raw.decode("utf-8" if flags & UTF8 else "cp437")
-    except UnicodeDecodeError:
-        name, fault = raw.decode("utf-8", errors="backslashreplace"), "its name is not UTF-8 text"
     return Entry(
         name=name,
-        raw=raw,
+        raw=raw[:LONGEST],
         size=size,
         packed=packed,
         start=start + shift,

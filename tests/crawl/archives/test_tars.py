@@ -75,6 +75,19 @@ def test_a_name_that_is_no_utf8_costs_only_itself(taken):
     assert taken(content) == ({"a.jpg": b"1"}, {"\\xff.jpg": "its name is not UTF-8 text"})
 
 
+def test_a_name_too_long_for_any_file_system_costs_only_itself(tarred, taken):
+    files, faults = taken(tarred({"x" * 4097: b"1", "y" * 4096: b"2"}))
+    assert files == {"y" * 4096: b"2"}
+    assert faults == {"x" * 4096: "its name has more than 4,096 bytes"}
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_broken(tarred):
+    content = tarred({"a.jpg": b"1" * 100})
+    (entry,) = listed(content)
+    with pytest.raises(Broken, match="cut off"):
+        tars.read(io.BytesIO(content[: entry.start + 50]), entry)
+
+
 def test_the_last_of_two_notes_on_a_path_is_for_one_file_only(tarred):
     entries = listed(tarred({LONG: b"1", "a.jpg": b"2"}, form=tarfile.GNU_FORMAT))
     assert [entry.name for entry in entries] == [LONG, "a.jpg"]

@@ -99,6 +99,12 @@ def test_what_stands_behind_a_nul_in_a_name_is_not_lost(zipped, taken):
     assert taken(content) == ({"b.jpg": b"2"}, {"a.jpg\\x00exe": "its name is empty or holds what is no text"})
 
 
+def test_a_name_too_long_for_any_file_system_costs_only_itself(zipped, taken):
+    files, faults = taken(zipped({"x" * 4097: b"1", "y" * 4096: b"2"}))
+    assert files == {"y" * 4096: b"2"}
+    assert faults == {"x" * 4096: "its name has more than 4,096 bytes"}
+
+
 def test_a_link_is_no_file(zipped, taken):
     link = zipfile.ZipInfo("link.jpg")
     link.create_system, link.external_attr = 3, 0o120777 << 16
