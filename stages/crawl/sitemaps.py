@@ -1,6 +1,5 @@
 """The addresses that sitemaps list (sitemaps.org): XML or plain text, gzip or not, and files that list more files."""
 
-import re
 import zlib
 from collections.abc import Iterable, Iterator
 from html import unescape
@@ -11,7 +10,6 @@ from stages.web import addresses
 
 FILES = 50  # sitemaps that are read for one crawl; a sitemap may list 50,000 more
 MAX_BYTES = 50 * 1024 * 1024  # of one sitemap, unpacked: what the protocol allows
-LOCATION = re.compile(rb"<loc>\s*(?:<!\[CDATA\[)?\s*([^<\]\s][^<\]]*?)\s*(?:\]\]>)?\s*</loc>", re.IGNORECASE)
 
 
 def listed(journal: Journal, roots: Iterable[str]) -> Iterator[str]:
@@ -35,8 +33,17 @@ def read(body: bytes) -> tuple[list[str], bool]:
     content = _unpacked(body)
     if b"<" not in content[:1000]:
         return content.decode("utf-8", errors="replace").split(), False
-    found = [unescape(each.decode("utf-8", errors="replace")) for each in LOCATION.findall(content)]
-    return found, b"<sitemapindex" in content[:1000]
+    inside = (part.partition(b"</loc>") for part in content.split(b"<loc>")[1:])
+    found = [_text(text) for text, end, _ in inside if end]
+    return list(filter(None, found)), b"<sitemapindex" in content[:1000]
+
+
+def _text(content: bytes) -> str:
+    """The text of an element without elements in it."""
+    text = content.decode("utf-8", errors="replace").strip()
+    if text.startswith("<![CDATA["):
+        return text.removeprefix("<![CDATA[").removesuffix("]]>").strip()
+    return unescape(text)
 
 
 def _unpacked(body: bytes) -> bytes:

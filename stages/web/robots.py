@@ -16,6 +16,11 @@ from urllib.parse import quote, unquote_to_bytes
 MAX_BYTES = 500 * 1024  # RFC 9309, section 2.5: at least 500 KiB are parsed; we stop there
 
 
+RULES = (
+    "allow",
+    "disallow",
+    "content-usage",
+)  # lines after which a user-agent starts a group; the draft adds the third
 USES = ("content-usage", "content-signal")  # lines of a group that speak of uses
 LINKS = ("license", "sitemap")  # lines that belong to no group
 
@@ -111,7 +116,7 @@ def _groups(lines: list[tuple[str, str]]) -> list[_Group]:
             groups[-1].agents.append(_token(value))
             naming = True
         elif groups:
-            naming = naming and key not in ("allow", "disallow")
+            naming = naming and key not in RULES
             _add(groups[-1], key, value)
     return groups
 
