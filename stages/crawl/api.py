@@ -10,8 +10,9 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 from urllib.parse import urlencode, urlsplit
@@ -27,9 +28,10 @@ from stages.crawl.sources import Found, Missed, Visit
 from stages.errors import FetchError, RobotsDenied, SourceError
 from stages.records import Evidence, Signal
 from stages.tables import replace
-from stages.web.client import NO_SECRET, Client, Secret
+from stages.web.client import NO_SECRET, Answer, Client, Secret
 
 Row = Mapping[str, Any]
+BATCH = 100  # files that are fetched together, hosts side by side
 MINUTE = 60  # seconds: what was spent is counted by the minute
 
 
@@ -58,7 +60,7 @@ class Record:
     where: str  # which API says so
 
 
-Fetch = Callable[[Record], Found | Missed]
+Fetch = Callable[[Sequence[Record]], Iterable[Found | Missed]]
 
 
 class Budget:
@@ -147,20 +149,23 @@ class Api:
         replace(entry, body)
         return found
 
-    def fetch(self, record: Record) -> Found | Missed:
-        """The file of ``record`` from its site, which is asked as any other: robots.txt, pauses, journal."""
-        try:
-            answer = self._journal.get(record.url)
-        except FetchError as error:
-            reason = str(error).removeprefix(f"{record.url}: ")
-            return Missed(url=record.url, reason=reason, forbidden=isinstance(error, RobotsDenied))
-        if "html" in answer.headers.get("content-type", ""):
-            return missed(record.url, "answers a page and no picture")
-        return found(record, answer.body, self._sites.signals(record.url, answer, scope="picture"))
+    def fetch(self, records: Sequence[Record]) -> Iterator[Found | Missed]:
+        """The files of ``records`` from their sites, which are asked as any other: robots.txt, pauses, journal."""
+        outcomes = self._journal.get_all(record.url for record in records)
+        for record, outcome in zip(records, outcomes, strict=True):
+            yield self._brought(record, outcome)
 
     def close(self) -> None:
         """Let go of the connections."""
         self._client.close()
+
+    def _brought(self, record: Record, outcome: Answer | FetchError) -> Found | Missed:
+        if isinstance(outcome, FetchError):
+            reason = str(outcome).removeprefix(f"{record.url}: ")
+            return Missed(url=record.url, reason=reason, forbidden=isinstance(outcome, RobotsDenied))
+        if "html" in outcome.headers.get("content-type", ""):
+            return missed(record.url, "answers a page and no picture")
+        return found(record, outcome.body, self._sites.signals(record.url, outcome, scope="picture"))
 
     def _remembered(self, entry: Path) -> Row | None:
         if not entry.is_file() or time.time() - entry.stat().st_mtime > self._seconds:
@@ -191,8 +196,16 @@ def refused(variable: str, why: str, where: str) -> NoReturn:
     raise SourceError(f"{variable}: the platform refuses the key ({told}); look it up, or get another, at {where}")
 
 
-def bring(records: Iterator[Record | Missed], fetch: Fetch, *, most: int) -> Iterator[Found | Missed]:
-    """What ``fetch`` makes of ``records``, each address once and no more than ``most``."""
+def bring(records: Iterable[Record | Missed], fetch: Fetch, *, most: int) -> Iterator[Found | Missed]:
+    """What ``fetch`` makes of ``records`` in their order, each address once and no more than ``most``."""
+    wanted = _wanted(records, most)
+    while batch := list(islice(wanted, BATCH)):
+        fetched = iter(fetch([each for each in batch if isinstance(each, Record)]))
+        yield from (each if isinstance(each, Missed) else next(fetched) for each in batch)
+
+
+def _wanted(records: Iterable[Record | Missed], most: int) -> Iterator[Record | Missed]:
+    """``records`` without repetitions, up to ``most`` addresses or a stop, of which the last row tells."""
     seen = set[str]()
     try:
         for record in records:
@@ -200,11 +213,11 @@ def bring(records: Iterator[Record | Missed], fetch: Fetch, *, most: int) -> Ite
                 yield record
             elif record.url not in seen:
                 seen.add(record.url)
-                yield fetch(record)
+                yield record
             if len(seen) >= most:
                 return
     except Stopped as stopped:
-        yield Missed(url=stopped.address, reason=stopped.reason, forbidden=False)
+        yield missed(stopped.address, stopped.reason)
 
 
 def found(record: Record, body: bytes, signals: tuple[Signal, ...]) -> Found:

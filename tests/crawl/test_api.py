@@ -203,7 +203,7 @@ def test_the_pause_between_two_requests_is_kept_between_pages_and_pictures(count
         one = Api("t", slow, budget())
         started = time.monotonic()
         one.page(f"http://{address}/p")
-        one.fetch(record(f"http://{address}/a.jpg"))  # robots.txt, then the picture
+        list(one.fetch([record(f"http://{address}/a.jpg")]))  # robots.txt, then the picture
     assert time.monotonic() - started >= 0.3
 
 
@@ -236,8 +236,21 @@ def test_what_a_site_says_of_the_uses_of_a_picture_is_kept(counted, visit):
     robots = site.Resource(body=b"User-agent: *\nContent-Signal: ai-train=no\n", type="text/plain")
     pages = counted({"/robots.txt": robots, "/a.jpg": site.Resource(body=b"picture", type="image/jpeg")})
     with site.served(pages) as address:
-        brought = Api("t", visit(), budget()).fetch(record(f"http://{address}/a.jpg"))
+        (brought,) = Api("t", visit(), budget()).fetch([record(f"http://{address}/a.jpg")])
     assert [(each.kind, each.verdict) for each in brought.signals] == [("content-signal", "deny")]
+
+
+def refuse(records):
+    return [Missed(url=each.url, reason="here", forbidden=False) for each in records]
+
+
+def test_rows_keep_their_order_however_they_fall_into_batches(monkeypatch):
+    monkeypatch.setattr(api, "BATCH", 3)
+    rows = [
+        record(f"http://a.test/{n}") if n % 3 else api.missed(f"http://a.test/{n}", "no address") for n in range(11)
+    ]
+    brought = list(api.bring(iter(rows), refuse, most=100))
+    assert [each.url for each in brought] == [each.url for each in rows]
 
 
 def test_no_more_are_brought_than_asked_for_and_no_row_beyond_is_looked_at():
@@ -246,7 +259,7 @@ def test_no_more_are_brought_than_asked_for_and_no_row_beyond_is_looked_at():
             yield record(f"http://a.test/{number}")
         raise AssertionError("looked too far")
 
-    fetched = list(api.bring(rows(), lambda each: Missed(url=each.url, reason="", forbidden=False), most=3))
+    fetched = list(api.bring(rows(), refuse, most=3))
     assert len(fetched) == 3
 
 
@@ -256,7 +269,7 @@ def test_what_was_brought_before_a_stop_stays_and_the_rest_is_one_row():
         yield api.missed("http://a.test/2", "no address")
         raise Stopped("http://api.test/p", "the budget is used up")
 
-    one, two, rest = api.bring(rows(), lambda each: Missed(url=each.url, reason="here", forbidden=False), most=9)
+    one, two, rest = api.bring(rows(), refuse, most=9)
     assert (one.reason, two.reason) == ("here", "no address")
     assert rest == Missed(url="http://api.test/p", reason="the budget is used up", forbidden=False)
 

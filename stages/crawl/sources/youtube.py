@@ -120,7 +120,7 @@ def seconds(duration: str) -> int:
 
 
 def _refuser() -> api.Fetch:
-    return lambda record: Missed(url=record.url, reason=NOT_ALLOWED, forbidden=True)
+    return lambda records: [Missed(url=each.url, reason=NOT_ALLOWED, forbidden=True) for each in records]
 
 
 def _downloader(visit: Visit) -> api.Fetch:
@@ -142,7 +142,7 @@ def _downloader(visit: Visit) -> api.Fetch:
             return api.missed(record.url, f"more than {visit.manners.max_bytes:,} bytes (max_bytes)")
         return api.found(record, body, ())
 
-    return fetch
+    return lambda records: map(fetch, records)
 
 
 def _download(url: str, folder: str, visit: Visit) -> str:
