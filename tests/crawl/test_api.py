@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as how
 from hypothesis import strategies as st
 
 from stages import machine
@@ -332,6 +333,7 @@ def test_numbers_are_taken_as_they_come(value, number):
     assert api.number(value) == number
 
 
+@how(max_examples=40)
 @given(
     st.recursive(st.none() | st.integers() | st.text(), lambda each: st.lists(each) | st.dictionaries(st.text(), each))
 )

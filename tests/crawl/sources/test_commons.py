@@ -103,14 +103,11 @@ def test_results_of_a_search_keep_its_order_and_pages_follow_each_other(commons,
 
 def test_what_comes_of_one_batch_in_several_answers_is_put_together(platform, config, asked_of):
     def answer(query):
-        one, two = file(wiki.base, "a.jpg", 1), file(wiki.base, "b.jpg", 2)
+        whole = [file(wiki.base, "a.jpg", 1), file(wiki.base, "b.jpg", 2)]
+        bare = [{key: value for key, value in each.items() if key != "imageinfo"} for each in whole]
         if "iistart" not in query:
-            bare = {key: value for key, value in two.items() if key != "imageinfo"}
-            return {"continue": {"iistart": "x", "continue": "||"}, "query": {"pages": [one, bare]}}
-        return {
-            "batchcomplete": True,
-            "query": {"pages": [{**one, "imageinfo": []} | {"imageinfo": one["imageinfo"]}, two]},
-        }
+            return {"continue": {"iistart": "x", "continue": "||"}, "query": {"pages": [whole[0], bare[1]]}}
+        return {"batchcomplete": True, "query": {"pages": [bare[0], whole[1]]}}
 
     wiki = platform({"/w/api.php": answer})
     found, missed = asked_of(build(config(wiki.base)))

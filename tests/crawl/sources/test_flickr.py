@@ -133,6 +133,7 @@ def test_more_than_4000_of_one_second_are_said(served_flickr, config, asked_of, 
     found, (missed,) = asked_of(build(config(server.base)))
     assert [each.title for each in found] == ["Title 0", "Title 1", "Title 2", "Title 3"]
     assert missed.reason == "3 more of one second, which the API does not give"
+    assert {query["page"] for query in searches(server)} == {"1", "2"}
 
 
 def test_a_row_of_any_shape_is_brought_or_missed(served_flickr, config, asked_of):
