@@ -6,6 +6,7 @@ from stages.crawl import site
 from stages.errors import SourceError
 
 SITE_FILES = ("/robots.txt", "/ai.txt", "/.well-known/tdmrep.json")
+JPEG = site.Resource(body=b"picture", type="image/jpeg")
 HOME = f"http://{site.HOST}"
 
 
@@ -101,7 +102,7 @@ def test_the_only_start_page_must_be_there(crawled):
 
 
 def test_of_several_start_pages_one_may_be_missing(crawled, page_of):
-    found, missed = crawled({"/a": page_of(shown("/c.jpg")), "/c.jpg": page_of("")}, start=("/a", "/b"))
+    found, missed = crawled({"/a": page_of(shown("/c.jpg")), "/c.jpg": JPEG}, start=("/a", "/b"))
     assert len(found) == len(missed) == 1
 
 
@@ -114,7 +115,7 @@ def test_an_opt_out_of_the_page_is_said_of_its_pictures(crawled, page_of):
 def test_a_page_full_of_faults_does_not_stop_the_crawl(crawled, page_of):
     html = linked("http://[", "http://]/", "//", "?") + shown("http://[", "data:,", "/a.jpg") + "<![foo["
     good = page_of(linked("/b") + shown("/c.jpg"))
-    found, _ = crawled({"/": good, "/b": page_of(html), "/c.jpg": page_of("")})
+    found, _ = crawled({"/": good, "/b": page_of(html), "/c.jpg": JPEG})
     assert urls(found) == ["/c.jpg"]
 
 
