@@ -22,6 +22,7 @@ from bs4.exceptions import ParserRejectedMarkup
 from filelock import FileLock
 
 from stages import machine
+from stages.crawl import media
 from stages.crawl.journal import Journal
 from stages.crawl.sites import Sites
 from stages.crawl.sources import Found, Missed, Visit
@@ -163,8 +164,8 @@ class Api:
         if isinstance(outcome, FetchError):
             reason = str(outcome).removeprefix(f"{record.url}: ")
             return Missed(url=record.url, reason=reason, forbidden=isinstance(outcome, RobotsDenied))
-        if "html" in outcome.headers.get("content-type", ""):
-            return missed(record.url, "answers a page and no picture")
+        if not media.kind(outcome):
+            return missed(record.url, "answers a text, no picture and no video")
         return found(record, outcome.body, self._sites.signals(record.url, outcome, scope="picture"))
 
     def _remembered(self, entry: Path) -> Row | None:

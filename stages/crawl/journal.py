@@ -87,7 +87,7 @@ class Journal:
         try:
             answer = self._client.get(url, secret=secret, ask_robots=ask_robots, known=known)
         except FetchError as error:
-            if error.lasting:
+            if error.lasting and secret == NO_SECRET:  # with another key it may be another answer
                 self._write(entry, {"failure": self._failure(error)})
             raise
         return self._remember(entry, answer)

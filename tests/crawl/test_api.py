@@ -226,7 +226,7 @@ def test_pictures_are_brought_with_all_that_is_said_and_robots_are_asked(counted
     assert first.licence_evidence == (Evidence(where="api test", raw="CC0-1.0", scope="picture"),)
     assert [(each.url.removeprefix(base), each.reason, each.forbidden) for each in others] == [
         ("/no/b.jpg", "robots.txt forbids it", True),
-        ("/c.jpg", "answers a page and no picture", False),
+        ("/c.jpg", "answers a text, no picture and no video", False),
         ("/d.jpg", "answered 404 Not Found", False),
     ]
     assert pages.asked["/a.jpg"] == 1

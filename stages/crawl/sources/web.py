@@ -11,7 +11,7 @@ from pydantic import Field
 
 from stages import machine
 from stages.config import settings
-from stages.crawl import pages, sitemaps
+from stages.crawl import media, pages, sitemaps
 from stages.crawl.journal import Journal
 from stages.crawl.sites import Sites
 from stages.crawl.sources import Found, Missed, Source, Visit
@@ -60,6 +60,7 @@ def crawl(config: Config, journal: Journal) -> Iterator[Found | Missed]:
         level, waiting = waiting[: config.max_pages - visited], []
         visited += len(level)
         found: list[_Shown] = []
+        sites.prepare(level)
         for outcome, url in zip(journal.get_all(level), level, strict=True):
             page = _page(config, scope, sites, url, outcome)
             if isinstance(page, Missed):
@@ -74,6 +75,7 @@ def crawl(config: Config, journal: Journal) -> Iterator[Found | Missed]:
             )
             seen.update(links)
             waiting += links
+        sites.prepare(each.picture.url for each in found)
         outcomes = journal.get_all(each.picture.url for each in found)
         yield from (_brought(sites, outcome, each) for outcome, each in zip(outcomes, found, strict=True))
 
@@ -145,6 +147,8 @@ def _brought(sites: Sites, outcome: Answer | FetchError, shown: _Shown) -> Found
     picture = shown.picture
     if isinstance(outcome, FetchError):
         return _missed(picture.url, outcome)
+    if not media.kind(outcome):
+        return Missed(url=picture.url, reason=f"is {outcome.headers['content-type']}, no picture", forbidden=False)
     said = sites.signals(picture.url, outcome, scope="picture")
     return Found(
         url=picture.url,
