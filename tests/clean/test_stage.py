@@ -59,7 +59,7 @@ def judged(measured, tmp_path):
         items, stills = tables.by_id(measured / "crawl", Item), tables.by_id(measured / "frames", Frame)
         path = {id: items[still.item].url.removeprefix(HOME) for id, still in stills.items()}
         rows = tables.read(tmp_path / "out", Verdict)
-        assert len(rows) == len(stills) == 104
+        assert len(rows) == len(stills) == 107
         gone = {path[row.id]: path[row.twin] if row.twin else row.reason for row in rows if not row.keep}
         return report, gone
 
@@ -72,13 +72,16 @@ def test_every_trap_of_the_sample_site_has_its_verdict(judged):
         "/copies/again.jpg": f"/{site.SUBJECT}/01-1.jpg",
         "/copies/small.jpg": f"/{site.SUBJECT}/01-1.jpg",
         "/noai/retina.jpg": "opted out",
+        "/reserved/coins.jpg": "opted out",
+        "/signal/coffee.jpg": "opted out",
+        "/usage/rocket.jpg": "opted out",
         "/shop/cat.jpg": "licence non-commercial",
         "/found/tissue.jpg": "licence unknown",
         "/broken/cut.jpg": "broken",
         "/broken/tiny.jpg": "small",
         "/broken/blurred.jpg": "blurred",
     }
-    counted = Counter({f"dropped/{reason}".replace(" ", "_"): 1 for reason in gone.values() if "/" not in reason})
+    counted = Counter(f"dropped/{reason}".replace(" ", "_") for reason in gone.values() if "/" not in reason)
     assert report == {"kept": 96, "dropped/twin": 2, **counted}
 
 
@@ -103,5 +106,5 @@ def test_two_runs_leave_the_same_bytes(judged, tmp_path):
 
 
 def test_nothing_kept_is_an_error_with_the_reasons(judged):
-    with pytest.raises(TableError, match=r"clean: none of 104 frames stays \(1 broken, .*\d+ small.*loosen conf/clean"):
+    with pytest.raises(TableError, match=r"clean: none of 107 frames stays \(1 broken, .*\d+ small.*loosen conf/clean"):
         judged(min_side=5000)
