@@ -195,9 +195,9 @@ def cut_tar_gz(place: Path) -> int:
 
 def negative_tar(place: Path) -> int:
     """A negative size, which leads ``tarfile`` round in a circle (CVE-2025-8194)."""
-    header = bytearray(tarfile.TarInfo("a.jpg").tobuf(tarfile.GNU_FORMAT))
+    good, header = (bytearray(tarfile.TarInfo(name).tobuf(tarfile.GNU_FORMAT)) for name in ("a.jpg", "b.jpg"))
     header[124:136] = b"\xff" * 10 + (-512 & 0xFFFF).to_bytes(2)
-    place.write_bytes(_summed(header) + bytes(1024))
+    place.write_bytes(good + _summed(header) + bytes(1024))
     return -512
 
 
