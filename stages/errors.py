@@ -36,6 +36,12 @@ class SourceError(DarkroomError):
 class FetchError(DarkroomError):
     """A request did not bring what it should have brought."""
 
+    def __init__(self, message: str, *, status: int | None = None, excerpt: str = "", lasting: bool = False) -> None:
+        super().__init__(message)
+        self.status = status  # of the answer, where there was one
+        self.excerpt = excerpt  # the head of its body
+        self.lasting = lasting  # whether asking again soon would bring the same
+
 
 class RobotsDenied(FetchError):
     """The site's robots.txt asks us to stay away from an address."""

@@ -209,7 +209,9 @@ def test_an_override_that_fits_nothing_is_one_message(project, capsys, override,
 
 def test_an_unknown_option_is_answered_with_those_that_there_are(project, capsys):
     params.main(["source=nope"])
-    assert capsys.readouterr().err.split("Available options in 'source':")[1].split() == ["folder", "sample", "web"]
+    assert capsys.readouterr().err.split("Available options in 'source':")[1].split() == [
+        "archive", "commons", "flickr", "folder", "openverse", "sample", "urls", "web", "youtube",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

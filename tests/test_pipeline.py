@@ -236,18 +236,24 @@ def choices(section, values, keys=()):
             yield from choices(section, value, (*keys, name))
 
 
-def package_of(stage, keys):
-    """``caption``, ``captioner``: stages.caption.captioners. A detector is of no single stage: stages.detectors."""
+def package_of(stage, keys, part):
+    """``caption``, ``captioner``: stages.caption.captioners. A detector is of no single stage: stages.detectors.
+
+    Of several the first that holds ``part``: a source may be named as a package is.
+    """
     names = [
         name for key in reversed(keys) for name in (f"stages.{stage}.{key}s", f"stages.{stage}.{key}", f"stages.{key}s")
     ]
-    return next(name for name in names if f"{name.replace('.', '/')}/__init__.py" in SOURCES)
+    there = [name for name in names if f"{name.replace('.', '/')}/__init__.py" in SOURCES]
+    return next((name for name in there if f"{name.replace('.', '/')}/{part}.py" in SOURCES), there[0])
 
 
 def parts_of(values):
     """(package, choice) for each part that the sections of the stages choose."""
     found = [
-        (package_of(stage, keys), choice) for stage in STAGES for keys, choice in choices(stage, values.get(stage, {}))
+        (package_of(stage, keys, choice["name"]), choice)
+        for stage in STAGES
+        for keys, choice in choices(stage, values.get(stage, {}))
     ]
     return [*found, ("stages.families", {"name": values["train"]["family"], "folder": "data/base"})]
 

@@ -1,20 +1,11 @@
-"""Elements of a web page as text and addresses that are safe to keep, however broken they are."""
+"""Elements of a web page as text that is safe to keep, however broken they are."""
 
 from itertools import islice
 from typing import Any
-from urllib.parse import urljoin
 
 from bs4.element import NavigableString, Tag
 
 MOST_NODES = 200  # of a title, a name, a licence: a page of nothing but elements in elements takes no hour
-
-
-def absolute(base: str, address: str) -> str:
-    """``address`` as seen from ``base``; empty when it is none, as ``http://[``."""
-    try:
-        return urljoin(base, address)
-    except ValueError:
-        return ""
 
 
 def attribute(element: Any, name: str) -> str:

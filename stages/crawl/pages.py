@@ -1,24 +1,24 @@
 """What a web page shows and says: links, pictures, videos, and the statements on the rights to each.
 
-Opt-outs are read from ``meta name=robots`` and the header X-Robots-Tag, and kept raw; licences, authors and the rest by
-``statements``.
+Opt-outs are read from ``meta`` elements, links to an RSL licence, and headers, and kept raw: see ``signals``; licences,
+authors and the rest by ``statements``.
 """
 
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urldefrag, urlsplit
 
 from bs4 import BeautifulSoup, Tag, UnusualUsageWarning
 from bs4.exceptions import ParserRejectedMarkup
 
-from stages.crawl import statements
-from stages.crawl.markup import absolute as _absolute
-from stages.crawl.markup import attribute as _attribute
+from stages.crawl import signals, statements
+from stages.crawl.markup import attribute
 from stages.records import Evidence, Signal
+from stages.web import addresses
 
-NO_TRAINING = {"noai", "noimageai", "noml"}
+LAZY = ("data-src", "data-original", "data-lazy-src")  # where scripts find the address that they show later
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,33 +41,31 @@ class Page:
     links: tuple[str, ...]
     pictures: tuple[Picture, ...]
     signals: tuple[Signal, ...]
+    tdm: str = ""  # what it says of a reservation, raw
+    rsl: tuple[str, ...] = ()  # addresses of RSL licences that it links to
 
 
-def read(body: bytes, url: str, headers: Mapping[str, str]) -> Page:
-    """The page at ``url``; broken HTML and broken JSON-LD are read as far as they can be."""
+def read(body: bytes, url: str, headers: Mapping[str, str], *, agent: str = "") -> Page:
+    """The page at ``url``; broken HTML and broken JSON-LD are read as far as they can be.
+
+    Of opt-outs that name a crawler those that name ``agent`` count.
+    """
     soup = _parsed(body)
-    base = _absolute(url, _attribute(soup.find("base"), "href")) or url
+    base = addresses.joined(url, attribute(soup.find("base"), "href")) or url
     said = statements.read(soup, base)
-    links = [urldefrag(_absolute(base, _attribute(link, "href"))).url for link in soup.find_all("a", href=True)]
+    links = [addresses.joined(base, attribute(link, "href")) for link in soup.find_all("a", href=True)]
     pictures = {
         picture.url: picture
-        for element, source, kind in _media(soup)
-        if (picture := _picture(said, element, _absolute(base, source), kind)).url
+        for element, sources, kind in _media(soup)
+        if (picture := _picture(said, element, [addresses.joined(base, source) for source in sources], kind)).url
     }
     return Page(
-        links=tuple(dict.fromkeys(link for link in links if urlsplit(link).scheme in ("http", "https"))),
+        links=tuple(dict.fromkeys(filter(None, links))),
         pictures=tuple(pictures.values()),
-        signals=(*_robots_metas(soup), *header_signals(headers)),
+        signals=(*_robots_metas(soup, agent), *signals.of_headers(headers, agent=agent, scope="page")),
+        tdm=_meta(soup, "tdm-reservation"),
+        rsl=tuple(attribute(link, "href") for link in soup.find_all("link", rel="license", type=signals.MEDIA_TYPE)),
     )
-
-
-def header_signals(headers: Mapping[str, str]) -> tuple[Signal, ...]:
-    """The opt-outs of an answer's X-Robots-Tag, whatever crawler they are addressed to."""
-    raw = headers.get("x-robots-tag", "")
-    words = {word.split(":")[-1].strip().lower() for word in raw.split(",")}
-    if not words & NO_TRAINING:
-        return ()
-    return (Signal(layer="http", kind="x-robots-tag", raw=raw, verdict="deny", category="train-any", scope="picture"),)
 
 
 def _parsed(body: bytes) -> BeautifulSoup:
@@ -80,21 +78,52 @@ def _parsed(body: bytes) -> BeautifulSoup:
             return BeautifulSoup(b"", "html.parser")
 
 
-def _media(soup: BeautifulSoup) -> Iterator[tuple[Tag, str, Literal["image", "video"]]]:
+def _media(soup: BeautifulSoup) -> Iterator[tuple[Tag, list[str], Literal["image", "video"]]]:
+    """The elements that show something, each with the addresses it is shown from, the best first."""
     for element in soup.find_all(["img", "video"]):
         if element.name == "img":
-            if source := _attribute(element, "src"):
-                yield element, source, "image"
-        elif source := _attribute(element, "src") or _attribute(element.find("source"), "src"):
-            yield element, source, "video"
+            if sources := _image_sources(element):
+                yield element, sources, "image"
+        elif source := attribute(element, "src") or attribute(element.find("source"), "src"):
+            yield element, [source], "video"
 
 
-def _picture(statements_on: statements.Statements, element: Tag, url: str, kind: Literal["image", "video"]) -> Picture:
-    said = statements_on.about(element, url)
+def _image_sources(image: Tag) -> list[str]:
+    """All addresses of one picture: the widest of its ``srcset`` first, then what lazy pages load later, then ``src``."""
+    picture = image.find_parent("picture")
+    owners = [image, *(picture.find_all("source") if picture else ())]
+    sets = [attribute(owner, name) for owner in owners for name in ("srcset", "data-srcset")]
+    sized = [each for text in sets for each in _candidates(text)]
+    best = [url for _, url in sorted(sized, key=lambda each: -each[0])]
+    plain = [attribute(image, name) for name in (*LAZY, "src")]
+    return list(dict.fromkeys(url for url in (*best, *plain) if url and not url.startswith("data:")))
+
+
+def _candidates(srcset: str) -> Iterator[tuple[float, str]]:
+    """Width or density, and address, of each candidate of a ``srcset``; 1 where neither is given."""
+    waiting = ""
+    for token in srcset.split():
+        if waiting:
+            size, _, rest = token.partition(",")
+            found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)[wx]", size)
+            yield float(found[1]) if found else 1.0, waiting
+            waiting = rest
+        elif token.endswith(","):
+            yield 1.0, token.strip(",")
+        else:
+            waiting = token.lstrip(",")
+    if waiting:
+        yield 1.0, waiting
+
+
+def _picture(
+    statements_on: statements.Statements, element: Tag, urls: list[str], kind: Literal["image", "video"]
+) -> Picture:
+    said = statements_on.about(element, urls)
     return Picture(
-        url=urldefrag(url).url if urlsplit(url).scheme in ("http", "https") else "",
+        url=urls[0],
         kind=kind,
-        alt=_attribute(element, "alt") or _attribute(element, "title") or said.caption,
+        alt=attribute(element, "alt") or attribute(element, "title") or said.caption,
         title=said.title,
         author=said.author,
         credit=said.credit,
@@ -102,9 +131,13 @@ def _picture(statements_on: statements.Statements, element: Tag, url: str, kind:
     )
 
 
-def _robots_metas(soup: BeautifulSoup) -> Iterator[Signal]:
+def _robots_metas(soup: BeautifulSoup, agent: str) -> Iterator[Signal]:
     for meta in soup.find_all("meta", attrs={"name": True, "content": True}):
-        words = {word.strip().lower() for word in _attribute(meta, "content").split(",")}
-        if _attribute(meta, "name").lower().endswith("robots") and words & NO_TRAINING:
-            raw = _attribute(meta, "content")
-            yield Signal(layer="html", kind="meta robots", raw=raw, verdict="deny", category="train-any", scope="page")
+        yield from signals.meta_robots(attribute(meta, "name"), attribute(meta, "content"), agent=agent)
+
+
+def _meta(soup: BeautifulSoup, name: str) -> str:
+    for meta in soup.find_all("meta", attrs={"name": True, "content": True}):
+        if attribute(meta, "name").lower() == name:
+            return attribute(meta, "content")
+    return ""

@@ -1,8 +1,10 @@
 """The sample web site: real pictures on several pages, and the traps that real sites hold.
 
 It is built in memory and served on loopback. What a crawler has to get right: a path that robots.txt forbids, a page
-that says ``noai``, a non-commercial and an unknown licence, re-encoded and resized twins, a blurred and a tiny picture,
-a truncated file, a page that answers 500 at first, faces, and a video. Pictures of one photograph on two pages share no
+that says ``noai``, pictures that are kept from training by a Content-Signal of robots.txt, by a Content-Usage header and
+by a TDM reservation, the latter on a page that only the sitemap names, a non-commercial and an unknown licence,
+re-encoded and resized twins, a blurred and a tiny picture, a truncated file, a page that answers 500 at first, faces,
+and a video. Pictures of one photograph on two pages share no
 pixel, so that a split by page leaks nothing.
 """
 
@@ -28,7 +30,14 @@ from stages.specimens import CC0, Photograph
 HOST = "sample.test"  # RFC 6761 keeps .test out of the real web
 NON_COMMERCIAL = "https://creativecommons.org/licenses/by-nc/4.0/"
 DIGITS_LICENCE = "https://creativecommons.org/licenses/by/4.0/"
-ROBOTS = "User-agent: *\nDisallow: /private/\n"
+ROBOTS = f"""User-agent: *
+Disallow: /private/
+Content-Signal: /signal/ search=yes, ai-train=no
+
+Sitemap: http://{HOST}/sitemap.xml
+"""
+UNLINKED = "/reserved/index.html"  # only the sitemap names it
+RESERVED = [{"location": "/reserved/", "tdm-reservation": 1}]  # tdmrep.json
 LARGEST = 384  # pixels of a view's long side
 SUBJECT = "hubble_deep_field"  # what the adapter learns: no shipped base has seen it
 TILES = (4, 3)  # across and down: each part of the subject's photograph is a page
@@ -42,6 +51,7 @@ class Resource:
     body: bytes
     type: str
     stumbles: int = 0  # how many requests are answered 500 first
+    headers: tuple[tuple[str, str], ...] = ()  # more than type and length
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +70,20 @@ Site = dict[str, Resource]
 def build(kind: str) -> Site:
     """The site of ``photographs`` or ``digits``, by path."""
     pages = _photograph_pages() if kind == "photographs" else _digit_pages()
-    index = "".join(f'<li><a href="{path}">{escape(path)}</a></li>' for path in pages if path.endswith(".html"))
+    linked = [path for path in pages if path.endswith(".html") and path != UNLINKED]
+    index = "".join(f'<li><a href="{path}">{escape(path)}</a></li>' for path in linked)
     home = _html("Sample pictures", f'<ul>{index}<li><a href="/private/index.html">private</a></li></ul>')
-    return {"/robots.txt": Resource(body=ROBOTS.encode(), type="text/plain"), "/": home, **pages}
+    return {**_site_files(), "/": home, **pages}
+
+
+def _site_files() -> Site:
+    """robots.txt, the sitemap, and the reservations."""
+    sitemap = f"<urlset><url><loc>http://{HOST}{UNLINKED}</loc></url></urlset>"
+    return {
+        "/robots.txt": Resource(body=ROBOTS.encode(), type="text/plain"),
+        "/sitemap.xml": Resource(body=sitemap.encode(), type="application/xml"),
+        "/.well-known/tdmrep.json": Resource(body=json.dumps(RESERVED).encode(), type="application/json"),
+    }
 
 
 def digest(site: Site) -> str:
@@ -84,18 +105,20 @@ def served(site: Site) -> Iterator[str]:
             asked[self.path] += 1
             resource = site.get(self.path)
             if resource is None:
-                self._answer(404, b"not here", "text/plain")
+                self._answer(404, Resource(body=b"not here", type="text/plain"))
             elif asked[self.path] <= resource.stumbles:
-                self._answer(500, b"try again", "text/plain")
+                self._answer(500, Resource(body=b"try again", type="text/plain"))
             else:
-                self._answer(200, resource.body, resource.type)
+                self._answer(200, resource)
 
-        def _answer(self, status: int, body: bytes, kind: str) -> None:
+        def _answer(self, status: int, resource: Resource) -> None:
             self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Type", resource.type)
+            self.send_header("Content-Length", str(len(resource.body)))
+            for name, value in resource.headers:
+                self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(resource.body)
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
@@ -215,7 +238,23 @@ def _traps() -> Site:
         | _figure_page("/shop/index.html", [shop], licence=NON_COMMERCIAL)
         | _page("/found/index.html", "Found somewhere", _image(found), [found])
         | _figure_page("/private/index.html", [hidden])
+        | _reserved()
     )
+
+
+def _reserved() -> Site:
+    """Three pages whose picture is kept from training: by robots.txt, by its own header, and by tdmrep.json."""
+    site: Site = {}
+    for name, photograph, box in (
+        ("signal", "coffee", (60, 40, 300, 280)),
+        ("usage", "rocket", (200, 100, 440, 340)),
+        ("reserved", "coins", (20, 20, 260, 260)),
+    ):
+        view = specimens.crop(specimens.photograph(photograph), box)
+        again = replace(_shown(f"/{name}/{photograph}.jpg", view, photograph), body=encode_jpeg(view, quality=60))
+        site |= _figure_page(f"/{name}/index.html", [again])
+    refused = replace(site["/usage/rocket.jpg"], headers=(("Content-Usage", "train-ai=n"),))
+    return {**site, "/usage/rocket.jpg": refused}
 
 
 def _copies() -> list[Shown]:

@@ -101,7 +101,7 @@ def _check(config: Config, found: Mapping[str, list[Found]], missed: list[Missed
     """Raise SourceError when nothing was brought, or more failed than may."""
     failed = sum(not each.forbidden for each in missed)
     tried = sum(map(len, found.values())) + len(missed)
-    worst = next((f"; first {each.url}: {each.reason}" for each in missed if not each.forbidden), "")
+    worst = next((f"; first {each.url}: {each.reason}" for each in sorted(missed, key=lambda each: each.forbidden)), "")
     if not found:
         raise SourceError(f"crawl: {', '.join(config.sources)} brought no picture; see crawl.sources in conf/{worst}")
     if failed > config.max_failures * tried:

@@ -13,12 +13,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urldefrag
 
 from bs4 import BeautifulSoup, Tag
 
-from stages.crawl.markup import absolute, attribute, plain, text
+from stages.crawl.markup import attribute, plain, text
 from stages.records import Evidence
+from stages.web import addresses
 
 LICENCE_METAS = ("dcterms.license", "dcterms.rights", "dc.rights", "license", "cc:license", "copyright", "rights")
 AUTHOR_METAS = ("author", "dcterms.creator", "dc.creator")
@@ -60,25 +60,26 @@ class Statements:
     of_page: Said
     figures: Mapping[int, Tag | None]  # by the id() of an element: the ``figure`` that it stands in
 
-    def about(self, element: Tag, address: str) -> Said:
-        """What is said of the picture at ``address`` that ``element`` shows; what is nearest to it goes first."""
+    def about(self, element: Tag, shown: Sequence[str]) -> Said:
+        """What is said of the picture that ``element`` shows from the addresses ``shown``; the nearest goes first."""
+        named = [said for address in shown for said in self.by_address.get(address, ())]
         near = self.by_figure.get(id(self.figures.get(id(element))), ())
-        return _joined([*self.by_address.get(urldefrag(address).url, ()), *near, self.of_page])
+        return _joined([*named, *near, self.of_page])
 
 
 def read(soup: BeautifulSoup, base: str) -> Statements:
     """The statements on the page ``soup``, whose addresses are relative to ``base``."""
     by_address: dict[str, list[Said]] = defaultdict(list)
     by_figure: dict[int, list[Said]] = defaultdict(list)
-    here, of_page = urldefrag(base).url, list[Said]()
-    for addresses, said in (*_json_ld(soup), *_microdata(soup)):
-        for address in {urldefrag(absolute(base, each)).url for each in addresses}:
+    here, of_page = addresses.joined(base, ""), list[Said]()
+    for subjects, said in (*_json_ld(soup), *_microdata(soup)):
+        for address in {addresses.joined(base, each) for each in subjects}:
             by_address[address].append(said)
-        if not addresses:
+        if not subjects:
             of_page.append(said)
     figures = _figures(soup)
     for subject, element, said in _marked_up(soup, figures):
-        if subject and (address := urldefrag(absolute(base, subject)).url) != here:
+        if subject and (address := addresses.joined(base, subject)) != here:
             by_address[address].append(said)
         elif subject is None and (figure := figures[id(element)]) is not None:
             by_figure[id(figure)].append(said)

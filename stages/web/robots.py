@@ -4,7 +4,9 @@
     agent      = compared by product token, without regard to case; all groups that match are merged; else group "*"
     path       = the longest rule wins, measured in octets; of equal ones allow wins; "*" any octets, "$" the end
 
-Beyond the RFC it reads ``crawl-delay``. What it does not do: ``sitemap``, and opinions on what a page may be used for.
+Beyond the RFC it reads ``crawl-delay`` and keeps, unread, what a site says of uses: ``content-usage`` (IETF draft
+aipref-attach) and ``content-signal`` (contentsignals.org) of our group, ``license`` (rslstandard.org) and ``sitemap``
+of the whole file.
 """
 
 import re
@@ -14,11 +16,30 @@ from urllib.parse import quote, unquote_to_bytes
 MAX_BYTES = 500 * 1024  # RFC 9309, section 2.5: at least 500 KiB are parsed; we stop there
 
 
+RULES = (
+    "allow",
+    "disallow",
+    "content-usage",
+)  # lines after which a user-agent starts a group; the draft adds the third
+USES = ("content-usage", "content-signal")  # lines of a group that speak of uses
+LINKS = ("license", "sitemap")  # lines that belong to no group
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a site says of the uses of some of its paths."""
+
+    kind: str  # one of USES
+    path: str  # pattern; "/" where the line names none
+    value: str  # what the line says after the path, unchanged
+
+
 @dataclass(slots=True)
 class _Group:
     agents: list[str] = field(default_factory=list)
     rules: list[tuple[bool, str]] = field(default_factory=list)  # allow, pattern
     delay: float = 0.0  # seconds
+    uses: list[Use] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,53 +47,88 @@ class Robots:
     """What one robots.txt asks of one crawler."""
 
     rules: tuple[tuple[bool, str], ...]  # allow, pattern
-    delay: float  # seconds between two requests; 0 when it says nothing
+    delay: float = 0.0  # seconds between two requests; 0 when it says nothing
+    uses: tuple[Use, ...] = ()
+    licences: tuple[str, ...] = ()  # addresses of RSL licences
+    sitemaps: tuple[str, ...] = ()  # addresses
 
     def allows(self, target: str) -> bool:
         """Whether ``target`` (path and query of an address) may be fetched. Section 2.2.2."""
+        decisive = self.decisive(target)
+        return target == "/robots.txt" or decisive is None or decisive[0]
+
+    def decisive(self, target: str) -> tuple[bool, str] | None:
+        """The rule that ``target`` falls under: whether it allows, and its pattern; none when no rule matches."""
         path = _normal(target)
-        if path == "/robots.txt":
-            return True
-        best, verdict = -1, True
+        best: tuple[bool, str] | None = None
+        length = -1
         for allow, pattern in self.rules:
-            length = len(pattern.encode())
-            if (length > best or (length == best and allow)) and _matches(pattern, path):
-                best, verdict = length, allow
-        return verdict
+            size = len(pattern.encode())
+            if (size > length or (size == length and allow)) and _matches(pattern, path):
+                best, length = (allow, pattern), size
+        return best
+
+    def uses_of(self, target: str, kind: str) -> tuple[Use, ...]:
+        """The lines of ``kind`` that speak of ``target``: those of the longest path that matches it."""
+        path = _normal(target)
+        found = [use for use in self.uses if use.kind == kind and _matches(_normal(use.path), path)]
+        longest = max((len(_normal(use.path)) for use in found), default=0)
+        return tuple(use for use in found if len(_normal(use.path)) == longest)
 
 
-EVERYTHING = Robots(rules=(), delay=0.0)
+EVERYTHING = Robots(rules=())
+
+
+def matches(pattern: str, target: str) -> bool:
+    """Whether ``pattern``, with ``*`` and a final ``$``, matches the head of ``target``, both as they stand in a file."""
+    return _matches(_normal(pattern), _normal(target))
 
 
 def parse(content: bytes, agent: str) -> Robots:
     """What ``content`` asks of the crawler with the product token ``agent``. It never raises: bad lines are passed over."""
-    groups = _groups(content[:MAX_BYTES].decode("utf-8", errors="replace").removeprefix("\ufeff"))
+    lines = _lines(content[:MAX_BYTES].decode("utf-8", errors="replace").removeprefix("\ufeff"))
+    groups = _groups(lines)
     mine = [group for group in groups if agent.lower() in group.agents]
     chosen = mine or [group for group in groups if "*" in group.agents]
-    rules = tuple(rule for group in chosen for rule in group.rules)
-    return Robots(rules=rules, delay=max((group.delay for group in chosen), default=0.0))
+    links = {kind: tuple(value for key, value in lines if key == kind and value) for kind in LINKS}
+    return Robots(
+        rules=tuple(rule for group in chosen for rule in group.rules),
+        delay=max((group.delay for group in chosen), default=0.0),
+        uses=tuple(use for group in chosen for use in group.uses),
+        licences=links["license"],
+        sitemaps=links["sitemap"],
+    )
 
 
-def _groups(text: str) -> list[_Group]:
+def _lines(text: str) -> list[tuple[str, str]]:
+    """Key, in lower case, and value of every line that has both; comments are left out."""
+    found = (line.split("#", 1)[0].partition(":") for line in re.split(r"\r\n|\r|\n", text))
+    return [(key.strip().lower(), value.strip()) for key, separator, value in found if separator]
+
+
+def _groups(lines: list[tuple[str, str]]) -> list[_Group]:
     groups: list[_Group] = []
     naming = False  # whether the last line of the protocol was a user-agent
-    for line in re.split(r"\r\n|\r|\n", text):
-        key, separator, value = line.split("#", 1)[0].partition(":")
-        key, value = key.strip().lower(), value.strip()
-        if not separator:
-            continue
+    for key, value in lines:
         if key == "user-agent":
             if not naming:
                 groups.append(_Group())
             groups[-1].agents.append(_token(value))
             naming = True
-        elif key in ("allow", "disallow") and groups:
-            naming = False
-            if value:  # an empty rule matches nothing
-                groups[-1].rules.append((key == "allow", _normal(value)))
-        elif key == "crawl-delay" and groups and re.fullmatch(r"\d+(\.\d+)?", value):
-            groups[-1].delay = float(value)
+        elif groups:
+            naming = naming and key not in RULES
+            _add(groups[-1], key, value)
     return groups
+
+
+def _add(group: _Group, key: str, value: str) -> None:
+    if key in ("allow", "disallow") and value:  # an empty rule matches nothing
+        group.rules.append((key == "allow", _normal(value)))
+    elif key == "crawl-delay" and re.fullmatch(r"\d+(\.\d+)?", value):
+        group.delay = float(value)
+    elif key in USES:
+        path, _, rest = value.replace("\t", " ").partition(" ") if value.startswith("/") else ("/", "", value)
+        group.uses.append(Use(kind=key, path=path, value=rest.strip()))
 
 
 def _token(value: str) -> str:

@@ -60,7 +60,7 @@ def measured(tmp_path_factory):
     root = tmp_path_factory.mktemp("sample")
     manners = Manners(
         agent="Darkroom", contact="none", pause=0.0, max_pause=1.0, timeout=5.0, deadline=30.0,
-        max_bytes=5_000_000, retries=1, backoff=0.0,
+        max_bytes=5_000_000, retries=1, backoff=0.0, private=True,
     )  # fmt: skip
     sample = {"name": "sample", "specimens": "photographs", "depth": 2, "max_pages": 100, "max_items": 1000}
     fetch = crawl.Config(sources={"s": sample}, manners=manners, fresh_hours=1.0, max_failures=0.0, shard_digits=1)
@@ -87,7 +87,7 @@ def judged(measured, tmp_path):
         items, stills = tables.by_id(measured / "crawl", Item), tables.by_id(measured / "frames", Frame)
         path = {id: items[still.item].url.removeprefix(HOME) for id, still in stills.items()}
         rows = tables.read(tmp_path / "out", Verdict)
-        assert len(rows) == len(stills) == 104
+        assert len(rows) == len(stills) == 107
         gone = {path[row.id]: path[row.twin] if row.twin else row.reason for row in rows if not row.keep}
         return report, gone
 
@@ -100,13 +100,16 @@ def test_every_trap_of_the_sample_site_has_its_verdict(judged):
         "/copies/again.jpg": f"/{site.SUBJECT}/01-1.jpg",
         "/copies/small.jpg": f"/{site.SUBJECT}/01-1.jpg",
         "/noai/retina.jpg": "opted out",
+        "/reserved/coins.jpg": "opted out",
+        "/signal/coffee.jpg": "opted out",
+        "/usage/rocket.jpg": "opted out",
         "/shop/cat.jpg": "licence non-commercial",
         "/found/tissue.jpg": "licence unknown",
         "/broken/cut.jpg": "broken",
         "/broken/tiny.jpg": "small",
         "/broken/blurred.jpg": "blurred",
     }
-    counted = Counter({f"dropped/{reason}".replace(" ", "_"): 1 for reason in gone.values() if "/" not in reason})
+    counted = Counter(f"dropped/{reason}".replace(" ", "_") for reason in gone.values() if "/" not in reason)
     assert {name: count for name, count in report.items() if "drop" in name} == {"dropped/twin": 2, **counted}
     assert (report["kept"], report["policy"]) == (96, rights.mark(CONFIG.policy))
     assert (report["twins/groups"], report["twins/largest"]) == (1, 3)
@@ -217,5 +220,5 @@ def test_a_policy_that_refuses_everything_says_which_rule_refused_how_many(judge
 
 
 def test_nothing_kept_is_an_error_with_the_reasons(judged):
-    with pytest.raises(TableError, match=r"clean: none of 104 frames stays \(1 broken, .*\d+ small.*loosen conf/clean"):
+    with pytest.raises(TableError, match=r"clean: none of 107 frames stays \(1 broken, .*\d+ small.*loosen conf/clean"):
         judged(min_side=5000)

@@ -41,7 +41,14 @@ def manners():
 
     def make(**others):
         values = {"agent": "Darkroom", "contact": "https://example.org/darkroom", "pause": 0.0, "max_pause": 60.0}
-        values |= {"timeout": 5.0, "deadline": 30.0, "max_bytes": 5_000_000, "retries": 3, "backoff": 0.0}
+        values |= {
+            "timeout": 5.0,
+            "deadline": 30.0,
+            "max_bytes": 5_000_000,
+            "retries": 3,
+            "backoff": 0.0,
+            "private": True,
+        }
         return Manners(**(values | others))
 
     return make
@@ -68,7 +75,16 @@ def crawled(manners, tmp_path):
     """Crawl a site that is served on loopback as sample.test; give what it found, what it missed, and in what order."""
 
     def crawl(pages, *, folder=None, fresh_hours=1.0, start=("/",), most=None, **others):
-        settings = {"hosts": (), "depth": 2, "max_pages": 100, "max_items": 1000} | others
+        settings = {
+            "sitemaps": (),
+            "hosts": (),
+            "picture_hosts": (),
+            "include": (),
+            "exclude": (),
+            "depth": 2,
+            "max_pages": 100,
+            "max_items": 1000,
+        } | others
         config = web.Config(start=tuple(f"http://{site.HOST}{path}" for path in start), **settings)
         with site.served(pages) as address:
             client = Client(manners(retries=1), connect_to={site.HOST: address}, sleep=lambda _: None)

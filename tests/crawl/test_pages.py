@@ -1,6 +1,8 @@
 """What is read from a page, and that no page, however broken, stops a crawl."""
 
 import json
+import time
+from urllib.parse import urljoin
 
 import pytest
 from hypothesis import given
@@ -156,32 +158,81 @@ def test_the_author_of_the_figure_goes_before_the_pages():
     assert [picture.author for picture in read(html).pictures] == ["Ann Lee", "Page"]
 
 
-@pytest.mark.parametrize("content", ["noai", "noindex, NoAI", "noimageai,x", "noml"])
-@pytest.mark.parametrize("name", ["robots", "Robots", "otherbot-robots"])
+@pytest.mark.parametrize("content", ["noai", "nofollow, NoAI", "noimageai,x", "noml"])
+@pytest.mark.parametrize("name", ["robots", "Robots", "darkroom"])
 def test_an_opt_out_in_a_meta_element_is_kept_raw(name, content):
-    assert read(f'<meta name="{name}" content="{content}">').signals == (
+    page = pages.read(f'<meta name="{name}" content="{content}">'.encode(), URL, {}, agent="Darkroom")
+    assert page.signals == (
         Signal(layer="html", kind="meta robots", raw=content, verdict="deny", category="train-any", scope="page"),
     )
 
 
 @pytest.mark.parametrize(
     "html",
-    ['<meta name="robots" content="noindex, nofollow">', '<meta name="author" content="noai">', '<meta name="robots">'],
+    [
+        '<meta name="robots" content="nofollow">',
+        '<meta name="author" content="noai">',
+        '<meta name="robots">',
+        '<meta name="otherbot" content="noai">',
+    ],
 )
 def test_what_is_no_opt_out_is_not_taken_for_one(html):
-    assert read(html).signals == ()
+    page = pages.read(html.encode(), URL, {}, agent="Darkroom")
+    assert page.signals == ()
 
 
-@pytest.mark.parametrize("raw", ["noai", "noindex, noimageai", "otherbot: noai", "NOML"])
-def test_an_opt_out_in_the_header_is_kept_raw(raw):
-    evidence = Signal(layer="http", kind="x-robots-tag", raw=raw, verdict="deny", category="train-any", scope="picture")
-    assert pages.header_signals({"x-robots-tag": raw}) == (evidence,)
-    assert read("", {"x-robots-tag": raw}).signals == (evidence,)
+def test_an_opt_out_in_the_header_of_a_page_is_about_the_page():
+    assert read("", {"x-robots-tag": "noai"}).signals == (
+        Signal(layer="http", kind="x-robots-tag", raw="noai", verdict="deny", category="train-any", scope="page"),
+    )
 
 
-@pytest.mark.parametrize("headers", [{}, {"x-robots-tag": "noindex"}, {"x-robots-tag": ""}])
-def test_a_header_without_an_opt_out_says_nothing(headers):
-    assert pages.header_signals(headers) == ()
+def test_a_reservation_and_a_licence_of_rsl_are_kept_raw():
+    html = (
+        '<meta name="tdm-reservation" content="1"><link rel="license" href="/l.html">'
+        '<link rel="license" type="application/rsl+xml" href="/l.xml">'
+    )
+    assert (read(html).tdm, read(html).rsl) == ("1", ("/l.xml",))
+    assert (read("").tdm, read("").rsl) == ("", ())
+
+
+SRCSETS = [
+    ('<img src="a.jpg" srcset="b.jpg 640w, c.jpg 1280w">', "c.jpg"),
+    ('<img src="a.jpg" srcset="b.jpg 2x">', "b.jpg"),
+    ('<img src="a.jpg" srcset="b.jpg, c.jpg 1.5x">', "c.jpg"),
+    ('<img srcset="b.jpg">', "b.jpg"),
+    ('<img src="a.jpg" srcset="b,1.jpg 10w,c,2.jpg 20w">', "c,2.jpg"),
+    ('<img src="a.jpg" srcset="">', "a.jpg"),
+    ('<img src="data:image/gif;base64,R0lGOD" data-src="b.jpg">', "b.jpg"),
+    ('<img src="small.jpg" data-srcset="b.jpg 300w, c.jpg 900w">', "c.jpg"),
+    ('<picture><source srcset="b.webp 900w, c.webp 100w"><img src="a.jpg" srcset="d.jpg 800w"></picture>', "b.webp"),
+    ('<picture><source srcset="b.webp 900w"><img src="a.jpg" srcset="d.jpg 900w"></picture>', "d.jpg"),
+    ('<img src="data:image/gif;base64,R0lGOD" data-original="x.jpg">', "x.jpg"),
+]
+
+
+@pytest.mark.parametrize(("html", "best"), SRCSETS)
+def test_of_several_addresses_of_a_picture_the_best_is_taken(html, best):
+    assert [picture.url for picture in read(html).pictures] == [urljoin(URL, best)]
+
+
+@pytest.mark.parametrize("srcset", ["a" * 300_000 + " b c", "a," * 150_000, " ," * 150_000, "a 1w," * 60_000])
+def test_a_hostile_srcset_takes_no_second(srcset):
+    started = time.process_time()
+    read(f'<img src="a.jpg" srcset="{srcset}">')
+    assert time.process_time() - started < 1.0
+
+
+def test_what_is_said_of_one_address_of_a_picture_is_said_of_the_best():
+    described = json.dumps({"@type": "ImageObject", "contentUrl": "a.jpg", "license": CC0})
+    html = f'<script type="application/ld+json">{described}</script><img src="a.jpg" srcset="b.jpg 2x">'
+    assert [each.raw for each in only(html).licence_evidence] == [CC0]
+
+
+def test_name_and_password_in_an_address_are_left_out():
+    page = read('<a href="http://me:secret@other.test/a#b">x</a><img src="http://me:secret@other.test/a.jpg">')
+    assert page.links == ("http://other.test/a",)
+    assert [picture.url for picture in page.pictures] == ["http://other.test/a.jpg"]
 
 
 @pytest.mark.parametrize(

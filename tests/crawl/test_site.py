@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from stages import specimens
-from stages.crawl import pages, site
+from stages.crawl import pages, signals, site, sitemaps
 from stages.images import decode
 from stages.web import robots
 
@@ -60,7 +60,7 @@ def test_no_shipped_base_has_seen_the_subject():
 
 
 def test_every_linked_page_and_shown_picture_exists(photographs):
-    waiting, seen = ["/"], set()
+    waiting, seen = ["/", site.UNLINKED], set()
     while waiting:
         path = waiting.pop()
         if path in seen:
@@ -70,7 +70,7 @@ def test_every_linked_page_and_shown_picture_exists(photographs):
             page = pages.read(photographs[path].body, f"http://{site.HOST}{path}", {})
             waiting += [each.removeprefix(HOME) for each in page.links if each.startswith(HOME)]
             waiting += [each.url.removeprefix(HOME) for each in page.pictures]
-    assert seen == set(photographs) - {"/robots.txt"}
+    assert seen == set(photographs) - {"/robots.txt", "/sitemap.xml", "/.well-known/tdmrep.json"}
 
 
 def test_every_picture_can_be_decoded_but_the_one_cut_off(photographs):
@@ -82,12 +82,36 @@ def test_every_picture_can_be_decoded_but_the_one_cut_off(photographs):
         except Exception:  # noqa: BLE001 - whatever it is, only one may do it
             broken.append(path)
     assert broken == ["/broken/cut.jpg"]
-    assert len(pictures) == 102  # 101 that a polite crawler gets, and the forbidden one
+    assert len(pictures) == 105  # 104 that a polite crawler gets, and the forbidden one
 
 
 def test_its_robots_txt_forbids_the_private_folder_only(photographs):
     rules = robots.parse(photographs["/robots.txt"].body, "Darkroom")
     assert [path for path in photographs if not rules.allows(path)] == ["/private/index.html", "/private/coffee.jpg"]
+
+
+def test_the_sitemap_names_the_page_that_is_not_linked(photographs):
+    listed, more = sitemaps.read(photographs["/sitemap.xml"].body)
+    assert (listed, more) == ([f"{HOME}{site.UNLINKED}"], False)
+    assert site.UNLINKED.encode() not in photographs["/"].body
+
+
+def test_three_pictures_are_kept_from_training_each_by_another_signal(photographs):
+    rules = robots.parse(photographs["/robots.txt"].body, "Darkroom")
+    said = {path for path in photographs if signals.of_robots(rules, path, scope="picture")}
+    assert said == {"/signal/index.html", "/signal/coffee.jpg"}
+    file = photographs["/.well-known/tdmrep.json"].body
+    assert {path for path in photographs if signals.tdm_rule(file, path)} == {
+        "/reserved/index.html",
+        "/reserved/coins.jpg",
+    }
+    assert [path for path, each in photographs.items() if each.headers] == ["/usage/rocket.jpg"]
+
+
+def test_headers_of_a_resource_are_sent():
+    resource = site.Resource(body=b"here", type="text/plain", headers=(("Content-Usage", "train-ai=n"),))
+    with site.served({"/": resource}) as address, urllib.request.urlopen(f"http://{address}/") as answer:
+        assert answer.headers["Content-Usage"] == "train-ai=n"
 
 
 def test_the_forbidden_page_is_linked(photographs):

@@ -59,7 +59,8 @@ def own(tmp_path):
 
 
 NOAI = Signal(layer="html", kind="meta robots", raw="noai", verdict="deny", category="train-any", scope="page")
-FOLDER = {"sources": {"folder": {"name": "folder", "path": "."}}}
+LIMITS = {"max_total": 10**9, "max_ratio": 100, "max_entries": 1000}
+FOLDER = {"sources": {"folder": {"name": "folder", "path": ".", **LIMITS}}}
 
 
 def files(folder):
@@ -92,7 +93,7 @@ def xmp(attributes):
 def test_the_report_of_the_sample_site_is_exact(sample_crawl):
     out, report = sample_crawl
     size = sum(item.place.size for item in tables.read(out, Item))
-    assert report == {"items": 102, "videos": 1, "bytes": size, "forbidden": 1, "failed": 0}
+    assert report == {"items": 105, "videos": 1, "bytes": size, "forbidden": 1, "failed": 0}
 
 
 def test_every_items_bytes_lie_where_its_row_says_under_their_digest(sample_crawl, photographs):
@@ -114,7 +115,16 @@ def test_an_opt_out_is_recorded_raw(by_path):
         layer="html", kind="meta robots", raw="noai, noimageai", verdict="deny", category="train-any", scope="page"
     )
     assert by_path["/noai/retina.jpg"].signals == (evidence,)
-    assert [path for path, item in by_path.items() if item.signals] == ["/noai/retina.jpg"]
+    denied = {
+        path: {(each.kind, each.layer, each.category) for each in item.signals if each.verdict == "deny"}
+        for path, item in by_path.items()
+    }
+    assert {path: kinds for path, kinds in denied.items() if kinds} == {
+        "/noai/retina.jpg": {("meta robots", "html", "train-any")},
+        "/signal/coffee.jpg": {("content-signal", "site", "train-any")},
+        "/usage/rocket.jpg": {("content-usage", "http", "train-generative")},
+        "/reserved/coins.jpg": {("tdmrep", "site", "tdm")},
+    }
 
 
 def test_a_non_commercial_licence_is_recorded(by_path):
@@ -168,7 +178,7 @@ def test_a_crawl_of_the_digits_leaves_their_words_and_licence(config, tmp_path):
 def test_several_sources_are_brought_together(config, own, tmp_path):
     (tmp_path / "own" / "more").mkdir(parents=True)
     (tmp_path / "own" / "more" / "b.jpg").write_bytes(b"2")
-    sources = {"b": {"name": "folder", "path": "more"}, "a": {"name": "folder", "path": "."}}
+    sources = {"b": {"name": "folder", "path": "more", **LIMITS}, "a": {"name": "folder", "path": ".", **LIMITS}}
     report = run(config(sources=sources), own=own(a=b"1"), out=tmp_path / "out")
     assert report["items"] == 2
     rows = {row.url for row in tables.read(tmp_path / "out", Item)}

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import rights
-from stages.crawl import markup, pages, statements
+from stages.crawl import pages, statements
 from stages.records import Evidence
+from stages.web import addresses
 
 PAGE = "http://a.test/dir/page.html"
 CC0 = "https://creativecommons.org/publicdomain/zero/1.0/"
@@ -21,7 +22,9 @@ def read(html):
     """What is said of each picture of ``html``, by the last part of its address."""
     soup = pages._parsed(html.encode(errors="replace"))
     found = statements.read(soup, PAGE)
-    return {img["src"]: found.about(img, markup.absolute(PAGE, img["src"])) for img in soup.find_all("img", src=True)}
+    return {
+        img["src"]: found.about(img, [addresses.joined(PAGE, img["src"])]) for img in soup.find_all("img", src=True)
+    }
 
 
 def only(html):

@@ -84,7 +84,14 @@ def manners():
 
     def make(**others):
         values = {"agent": "Darkroom", "contact": "https://example.org/darkroom", "pause": 0.0, "max_pause": 60.0}
-        values |= {"timeout": 5.0, "deadline": 5.0, "max_bytes": 1_000_000, "retries": 2, "backoff": 0.0}
+        values |= {
+            "timeout": 5.0,
+            "deadline": 5.0,
+            "max_bytes": 1_000_000,
+            "retries": 2,
+            "backoff": 0.0,
+            "private": True,
+        }
         return Manners(**(values | others))
 
     return make

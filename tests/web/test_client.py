@@ -2,11 +2,12 @@
 
 import gzip
 import time
+import traceback
 
 import pytest
 
 from stages.errors import ConfigError, FetchError, RobotsDenied
-from stages.web.client import REDIRECTS, Client, Manners
+from stages.web.client import EXCERPT, REDIRECTS, Client, Manners, Secret
 
 OK = (200, {"Content-Type": "text/html"}, b"here")
 NOT_FOUND = (404, {}, b"not here")
@@ -187,13 +188,33 @@ def test_the_wait_before_a_retry_doubles(serve, manners):
 
 
 @pytest.mark.parametrize(
-    ("after", "waited"), [("5", 5.0), ("1", 2.0), ("9999", 60.0), ("Wed, 21 Oct 2026 07:28:00 GMT", 2.0), ("-3", 2.0)]
+    ("after", "waited"),
+    [
+        ("5", 5.0),
+        ("1", 2.0),
+        ("60", 60.0),
+        ("Wed, 21 Oct 2026 07:28:30 GMT", 30.0),
+        ("Wed, 21 Oct 2026 07:27:00 GMT", 2.0),
+        ("Wed, 99 Oct 2026", 2.0),
+        ("-3", 2.0),
+    ],
 )
 def test_retry_after_is_honoured_up_to_the_longest_pause(serve, manners, after, waited):
     busy, slept = (503, {"Retry-After": after}, b""), []
     server = serve(lambda path, time: NOT_FOUND if path == "/robots.txt" else OK if time == 2 else busy)
-    client(manners(backoff=2.0), sleep=slept.append).get(f"{server.url}/a")
+    client(manners(backoff=2.0), sleep=slept.append, now=lambda: 1792567680.0).get(f"{server.url}/a")
     assert slept == [waited]
+
+
+@pytest.mark.parametrize("after", ["61", "9999999999999", "Wed, 21 Oct 2026 08:28:00 GMT"])
+def test_a_host_that_says_to_come_back_after_more_than_the_longest_pause_is_left_alone(serve, manners, after):
+    server = serve(site({"/a": (429, {"Retry-After": after}, b""), "/b": OK}))
+    one = client(manners(), now=lambda: 1792567680.0)
+    with pytest.raises(FetchError, match="answered 429"):
+        one.get(f"{server.url}/a")
+    with pytest.raises(FetchError, match="left alone for longer than max_pause"):
+        one.get(f"{server.url}/b")
+    assert server.asked == ["/robots.txt", "/a"]
 
 
 def test_a_connection_that_breaks_off_is_tried_again(serve, manners):
@@ -361,6 +382,53 @@ def test_the_client_says_who_it_is_and_whom_to_write_to(serve, manners):
     server = serve(site({"/a": OK}))
     client(manners(agent="My-Crawler", contact="me@example.org")).get(f"{server.url}/a")
     assert [headers["User-Agent"] for headers in server.headers] == ["My-Crawler/1.0 (+me@example.org)"] * 2
+
+
+KEY = Secret(headers={"Authorization": "Bearer abc123"}, query={"api_key": "abc123"})
+
+
+def test_a_secret_is_sent_and_stands_nowhere_in_the_answer(serve, manners):
+    server = serve(site({"/a?q=1&api_key=abc123": OK}))
+    answer = client(manners()).get(f"{server.url}/a?q=1", secret=KEY)
+    assert server.asked == ["/robots.txt", "/a?q=1&api_key=abc123"]
+    assert [headers.get("Authorization") for headers in server.headers] == [None, "Bearer abc123"]
+    assert answer.url == f"{server.url}/a?q=1"
+    assert "abc123" not in repr(answer) + repr(KEY)
+
+
+def test_a_secret_follows_a_redirect_within_its_host_and_not_to_another(serve, manners):
+    other = serve(site({"/c": OK}))
+    server = serve(lambda path, _: to("/b?api_key=abc123") if path.startswith("/a") else to(f"{other.url}/c"))
+    answer = client(manners()).get(f"{server.url}/a", secret=KEY, ask_robots=False)
+    assert server.asked == ["/a?api_key=abc123", "/b?api_key=abc123"]
+    assert [headers["Authorization"] for headers in server.headers] == ["Bearer abc123"] * 2
+    assert all("Authorization" not in headers for headers in other.headers)
+    assert (answer.url, other.asked) == (f"{other.url}/c", ["/robots.txt", "/c"])
+
+
+@pytest.mark.parametrize("answer", [BROKEN, lambda file: file.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx")])
+def test_a_secret_stands_in_no_fault(serve, manners, answer):
+    server = serve(lambda *_: answer)
+    with pytest.raises(FetchError) as caught:
+        client(manners(retries=0)).get(f"{server.url}/a", secret=KEY, ask_robots=False)
+    assert "abc123" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_an_error_of_an_api_has_its_status_and_the_head_of_its_body(serve, manners):
+    server = serve(lambda *_: (403, {}, b'{"error": "no such key"}' + b"x" * 10_000))
+    with pytest.raises(FetchError) as caught:
+        client(manners()).get(f"{server.url}/a", secret=KEY, ask_robots=False)
+    assert caught.value.status == 403
+    assert caught.value.excerpt.startswith('{"error": "no such key"}')
+    assert len(caught.value.excerpt) <= EXCERPT
+    assert server.asked == ["/a?api_key=abc123"]
+
+
+def test_a_fault_without_an_answer_has_no_status(serve, manners):
+    server = serve(lambda *_: lambda file: file.write(b""))
+    with pytest.raises(FetchError) as caught:
+        client(manners(retries=0)).get(f"{server.url}/a", ask_robots=False)
+    assert (caught.value.status, caught.value.excerpt) == (None, "")
 
 
 def test_no_proxy_of_the_environment_is_used(serve, manners, monkeypatch):

@@ -85,6 +85,67 @@ CASES = [
     ("lines may end in CR", "User-agent: Darkroom\rDisallow: /a\r", "/a", False),
     ("the last line needs no end", "User-agent: Darkroom\nDisallow: /a", "/a", False),
     ("a byte order mark is passed over", "\ufeffUser-agent: Darkroom\nDisallow: /a\n", "/a", False),
+    ("a rule may name a file", "User-agent: Darkroom\nDisallow: /a/b.html\n", "/a/b.html", False),
+    ("a rule for a file leaves its neighbour", "User-agent: Darkroom\nDisallow: /a/b.html\n", "/a/c.html", True),
+    ("a folder with its slash is not the file of its name", "User-agent: Darkroom\nDisallow: /a/\n", "/a", True),
+    ("a folder without its slash is all that starts so", "User-agent: Darkroom\nDisallow: /a\n", "/a.html", False),
+    ("the root forbids all", "User-agent: Darkroom\nDisallow: /\n", "/a/b?c", False),
+    ("the root forbids the root", "User-agent: Darkroom\nDisallow: /\n", "/", False),
+    ("an anchored root forbids the root", "User-agent: Darkroom\nDisallow: /$\n", "/", False),
+    ("an anchored root forbids nothing else", "User-agent: Darkroom\nDisallow: /$\n", "/a", True),
+    ("an anchored root allows the root", "User-agent: Darkroom\nDisallow: /\nAllow: /$\n", "/", True),
+    ("an anchored root allows nothing else", "User-agent: Darkroom\nDisallow: /\nAllow: /$\n", "/a", False),
+    ("a rule may speak of a query", "User-agent: Darkroom\nDisallow: /a?b=\n", "/a?b=1", False),
+    ("a rule of a query leaves others", "User-agent: Darkroom\nDisallow: /a?b=\n", "/a?c=1", True),
+    ("a star reaches over the query", "User-agent: Darkroom\nDisallow: /*c=\n", "/a?b=1&c=2", False),
+    ("a star reaches over slashes", "User-agent: Darkroom\nDisallow: /a/*/d\n", "/a/b/c/d", False),
+    ("a star between slashes needs both", "User-agent: Darkroom\nDisallow: /a/*/d\n", "/a/d", True),
+    ("two stars in a rule both count", "User-agent: Darkroom\nDisallow: /*/b/*/d\n", "/a/b/c/d", False),
+    ("two stars in a rule, the second piece missing", "User-agent: Darkroom\nDisallow: /*/b/*/d\n", "/a/b/c/e", True),
+    ("a lone star forbids all", "User-agent: Darkroom\nDisallow: *\n", "/a", False),
+    ("a lone dollar forbids nothing that is", "User-agent: Darkroom\nDisallow: $\n", "/a", True),
+    ("a longer pattern beats a shorter one with a star", "User-agent: Darkroom\nDisallow: /*\nAllow: /ab\n", "/abc", True),
+    ("a shorter allow loses to a star pattern", "User-agent: Darkroom\nAllow: /a\nDisallow: /*b\n", "/ab", False),
+    ("an extension is allowed in what is forbidden", "User-agent: Darkroom\nDisallow: /p\nAllow: /*.jpg$\n", "/p/a.jpg", True),
+    ("an extension is allowed by no more than its rule", "User-agent: Darkroom\nDisallow: /p\nAllow: /*.jpg$\n", "/p/a.png", False),
+    ("allow alone forbids nothing else", "User-agent: Darkroom\nAllow: /a\n", "/b", True),
+    ("three rules, the longest of all", "User-agent: Darkroom\nDisallow: /\nAllow: /a\nDisallow: /a/b\n", "/a/b/c", False),
+    ("three rules, the middle one", "User-agent: Darkroom\nDisallow: /\nAllow: /a\nDisallow: /a/b\n", "/a/c", True),
+    ("three rules, the shortest one", "User-agent: Darkroom\nDisallow: /\nAllow: /a\nDisallow: /a/b\n", "/c", False),
+    ("a rule of another crawler is not ours", "User-agent: Other\nDisallow: /\n", "/a", True),
+    ("ours among several agents, first", "User-agent: Darkroom\nUser-agent: A\nUser-agent: B\nDisallow: /\n", "/a", False),
+    ("ours among several agents, last", "User-agent: A\nUser-agent: B\nUser-agent: Darkroom\nDisallow: /\n", "/a", False),
+    ("the star among several agents", "User-agent: A\nUser-agent: *\nDisallow: /\n", "/a", False),
+    ("a star with more after it is the star", "User-agent: * \nDisallow: /\n", "/a", False),
+    ("our group merged across the star's", "User-agent: Darkroom\nDisallow: /a\nUser-agent: *\nDisallow: /b\nUser-agent: Darkroom\nDisallow: /c\n", "/c", False),
+    ("our group merged leaves out the star's", "User-agent: Darkroom\nDisallow: /a\nUser-agent: *\nDisallow: /b\nUser-agent: Darkroom\nDisallow: /c\n", "/b", True),
+    ("merged groups weigh their rules together", "User-agent: Darkroom\nDisallow: /a\nUser-agent: Darkroom\nAllow: /a/b\n", "/a/b", True),
+    ("a sitemap at the head ends nothing", "Sitemap: /s.xml\nUser-agent: Darkroom\nDisallow: /\n", "/a", False),
+    ("a crawl-delay among rules ends nothing", "User-agent: Darkroom\nCrawl-delay: 1\nDisallow: /\n", "/a", False),
+    ("a content-usage among rules ends nothing", "User-agent: Darkroom\nContent-Usage: train-ai=n\nDisallow: /\n", "/a", False),
+    ("a content-signal between agents ends nothing", "User-agent: Darkroom\nContent-Signal: search=yes\nUser-agent: A\nDisallow: /\n", "/a", False),
+    ("a content-usage between agents is a rule and starts a group", "User-agent: Darkroom\nContent-Usage: train-ai=n\nUser-agent: A\nDisallow: /\n", "/a", True),
+    ("a content-usage forbids no fetching", "User-agent: Darkroom\nContent-Usage: train-ai=n\n", "/a", True),
+    ("a licence between agents ends nothing", "User-agent: Darkroom\nLicense: https://a.test/l\nUser-agent: A\nDisallow: /\n", "/a", False),
+    ("a misspelt key is no rule", "User-agent: Darkroom\nDissallow: /\n", "/a", True),
+    ("a misspelt agent names nobody", "Useragent: Darkroom\nDisallow: /\n", "/a", True),
+    ("a space in a key is no key", "User agent: Darkroom\nDisallow: /\n", "/a", True),
+    ("a colon in a value belongs to it", "User-agent: Darkroom\nDisallow: /a:b\n", "/a:b", False),
+    ("no space after the colon is needed", "User-agent:Darkroom\nDisallow:/a\n", "/a", False),
+    ("tabs are white space", "User-agent:\tDarkroom\nDisallow:\t/a\t\n", "/a", False),
+    ("an indented comment is a comment", "  # no\nUser-agent: Darkroom\n  # no\nDisallow: /a\n", "/a", False),
+    ("a rule that is a comment is none", "User-agent: Darkroom\n#Disallow: /a\n", "/a", True),
+    ("a value that is a comment is empty", "User-agent: Darkroom\nDisallow: #/a\n", "/a", True),
+    ("empty lines between rules are passed over", "User-agent: Darkroom\n\nAllow: /a\n\n\nDisallow: /\n", "/b", False),
+    ("line ends may be mixed", "User-agent: Darkroom\r\nAllow: /a\rDisallow: /\n", "/b", False),
+    ("a plus sign is itself", "User-agent: Darkroom\nDisallow: /a+b\n", "/a+b", False),
+    ("an encoded space meets a space", "User-agent: Darkroom\nDisallow: /a%20b\n", "/a b", False),
+    ("an encoded dollar is no end", "User-agent: Darkroom\nDisallow: /a%24\n", "/a", True),
+    ("an encoded question mark is none", "User-agent: Darkroom\nDisallow: /a?\n", "/a%3Fb", True),
+    ("half an encoding is passed on", "User-agent: Darkroom\nDisallow: /a%e\n", "/a%e", False),
+    ("an encoded rule with small digits meets large ones", "User-agent: Darkroom\nDisallow: /%c3%a9\n", "/\u00e9", False),
+    ("a file of another folder that is called so is not ours", "User-agent: Darkroom\nDisallow: /\n", "/a/robots.txt", False),
+    ("robots.txt with a query is an address like others", "User-agent: Darkroom\nDisallow: /\n", "/robots.txt?a", False),
 ]  # fmt: skip
 
 
@@ -97,7 +158,7 @@ def test_the_table_of_cases_holds(text, target, allowed):
 
 
 def test_the_table_is_whole():
-    assert len(CASES) >= 65
+    assert len(CASES) >= 130
     assert len({name for name, *_ in CASES}) == len(CASES)
 
 
@@ -206,3 +267,56 @@ def test_a_megabyte_of_stars_takes_no_second(line):
 
 def test_all_and_nothing_are_what_they_say():
     assert robots.EVERYTHING.allows("/a")
+
+
+WHOLE = b"""Sitemap: https://a.test/one.xml
+License: https://a.test/licence.xml
+User-agent: *
+Content-Signal: search=yes, ai-train=no
+Content-Usage: /ai-ok/ train-ai=y
+Sitemap: https://a.test/two.xml # the second
+User-agent: Darkroom
+Content-Usage: train-ai=n
+Content-Usage: /art/ train-ai=y
+"""
+
+
+def test_sitemaps_and_licences_belong_to_no_group():
+    for agent in ("Darkroom", "Other"):
+        read = robots.parse(WHOLE, agent)
+        assert read.sitemaps == ("https://a.test/one.xml", "https://a.test/two.xml")
+        assert read.licences == ("https://a.test/licence.xml",)
+
+
+def test_what_is_said_of_uses_belongs_to_the_group():
+    values = [(use.kind, use.path, use.value) for use in robots.parse(WHOLE, "Other").uses]
+    assert values == [("content-signal", "/", "search=yes, ai-train=no"), ("content-usage", "/ai-ok/", "train-ai=y")]
+    assert [use.path for use in robots.parse(WHOLE, "Darkroom").uses] == ["/", "/art/"]
+
+
+@pytest.mark.parametrize(
+    ("target", "values"), [("/a", ["train-ai=n"]), ("/art/a", ["train-ai=y"]), ("/art", ["train-ai=n"])]
+)
+def test_of_uses_those_of_the_longest_path_count(target, values):
+    assert [use.value for use in robots.parse(WHOLE, "Darkroom").uses_of(target, "content-usage")] == values
+
+
+@pytest.mark.parametrize(
+    ("pattern", "target", "fits"),
+    [
+        ("/a", "/ab", True),
+        ("/a$", "/ab", False),
+        ("*.jpg", "/a.jpg", True),
+        ("/\u00e9", "/%C3%A9", True),
+        ("a", "/a", False),
+    ],
+)
+def test_patterns_are_matched_outside_of_a_file_too(pattern, target, fits):
+    assert robots.matches(pattern, target) is fits
+
+
+def test_the_decisive_rule_is_named():
+    read = robots.parse(b"User-agent: *\nDisallow: /a\nAllow: /a/b\n", "Darkroom")
+    assert read.decisive("/a/b/c") == (True, "/a/b")
+    assert read.decisive("/a") == (False, "/a")
+    assert read.decisive("/c") is None

@@ -1,20 +1,18 @@
-"""A local folder or ZIP file of pictures and videos, with a file that states the rights to them.
+"""A local folder, ZIP or tar of pictures and videos, with files that state the rights to them.
 
-``rights.yaml`` beside the pictures maps patterns of names to what is known; the last pattern that fits wins, key by key:
+``rights.yaml`` maps patterns of names, seen from where it lies, to what is known of the files beside and below it; the
+last pattern that fits wins, key by key, and a file in a deeper folder goes before one above:
 
     "*":           {licence: CC-BY-4.0, author: Studio Lux}
     "portraits/*": {consent: release-2026-07}
     "lent.jpg":    {licence: CC-BY-NC-4.0, author: A. Friend, url: https://example.org/lent}
 
 ``cat.txt`` beside ``cat.jpg`` is its caption, written by hand. Without a licence a picture is refused later, by reason.
+A pattern that fits no file, a caption without its picture and whatever an archive hides are said and not passed over.
 """
 
-import lzma
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
-from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
@@ -23,22 +21,35 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from stages.config import settings
+from stages.crawl.archives import Broken, Limits
+from stages.crawl.archives.files import Files, opened
 from stages.crawl.sources import Found, Missed, Source, Visit
 from stages.errors import SourceError
 from stages.records import Evidence
 
 PICTURES = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
+ARCHIVES = (".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip", ".zst")
 RIGHTS = "rights.yaml"
+TEXT = 1024 * 1024  # bytes of a caption or a file of rights
+PAPERS = (
+    "blocklist",
+    "copying",
+    "licence",
+    "license",
+    "notice",
+    "readme",
+)  # texts that stand beside pictures and are no captions
 
 
 @settings
 class Config:
-    """Which folder or archive."""
+    """Which folder or archive, and what may come out of an archive, whatever it claims."""
 
-    path: Annotated[
-        str, Field(min_length=1)
-    ]  # of a folder or ZIP; a relative one is below data/own, where DVC sees changes
+    path: Annotated[str, Field(min_length=1)]  # a relative one is below data/own, where DVC sees changes
+    max_total: Annotated[int, Field(gt=0)]  # bytes of all its files, unpacked
+    max_ratio: Annotated[int, Field(gt=0)]  # unpacked to packed bytes
+    max_entries: Annotated[int, Field(gt=0)]
 
 
 @dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
@@ -52,77 +63,75 @@ class Rights:
     consent: str = ""  # id of the record by which the people in them agreed
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One line of one ``rights.yaml``."""
+
+    home: str  # the folder that the file lies in, with a slash at its end; empty at the top
+    pattern: str
+    values: Mapping[str, Any]
+
+    def fits(self, name: str) -> bool:
+        """Whether the rule is about the file ``name``."""
+        return name.startswith(self.home) and fnmatchcase(name[len(self.home) :], self.pattern)
+
+
 def build(config: Config) -> Source:
     """The source over ``config``."""
 
     def collect(visit: Visit) -> Iterator[Found | Missed]:
         place = visit.own / config.path
         if not place.exists():
-            raise SourceError(f"{place}: there is no such folder or ZIP; set crawl.sources.folder.path to one")
-        reader = _Folder(place) if place.is_dir() else _Archive(place)
-        patterns = _rights(place, reader)
-        for name in sorted(reader.names):
-            if (suffix := PurePosixPath(name).suffix.lower()) in PICTURES + VIDEOS:
-                yield _found(name, reader, patterns, video=suffix in VIDEOS, limit=visit.manners.max_bytes)
+            raise SourceError(f"{place}: there is no such folder or archive; set crawl.sources.folder.path to one")
+        limits = Limits(total=config.max_total, ratio=config.max_ratio, entries=config.max_entries)
+        with opened(place, limits) as files:
+            yield from _brought(place, files, limit=visit.manners.max_bytes)
 
     return collect
 
 
-class _Folder:
-    """The files of a folder, by their names below it."""
-
-    def __init__(self, place: Path) -> None:
-        self._place = place
-
-    @cached_property
-    def names(self) -> frozenset[str]:
-        files = (path for path in self._place.rglob("*") if path.is_file() and not path.is_symlink())
-        return frozenset(path.relative_to(self._place).as_posix() for path in files)
-
-    def size(self, name: str) -> int:
-        return (self._place / name).stat().st_size
-
-    def read(self, name: str) -> bytes:
-        return (self._place / name).read_bytes()
-
-
-class _Archive:
-    """The files of a ZIP, read in memory: nothing is ever unpacked to a path that the archive names."""
-
-    def __init__(self, place: Path) -> None:
-        try:
-            self._archive = zipfile.ZipFile(place)
-        except (zipfile.BadZipFile, OSError) as error:
-            raise SourceError(f"{place}: not a ZIP file ({error}); give a folder or a whole ZIP") from None
-        for name in self._archive.namelist():
-            if ".." in PurePosixPath(name.replace("\\", "/")).parts or name.startswith(("/", "\\")) or ":" in name[:2]:
-                raise SourceError(f"{place}: holds {name!r}, a name that leads out of it; make the ZIP anew without it")
-
-    @cached_property
-    def names(self) -> frozenset[str]:
-        return frozenset(name for name in self._archive.namelist() if not name.endswith("/"))
-
-    def size(self, name: str) -> int:
-        return self._archive.getinfo(name).file_size
-
-    def read(self, name: str) -> bytes:
-        try:
-            return self._archive.read(name)
-        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, RuntimeError) as error:
-            raise SourceError(
-                f"{name} cannot be read from the ZIP ({error}); make it anew, without a password"
-            ) from None
+def _brought(place: Path, files: Files, *, limit: int) -> Iterator[Found | Missed]:
+    rules = _rules(place, files)
+    names = [name for name in sorted(files.names) if not _is_litter(name)]
+    media = [name for name in names if _suffix(name) in PICTURES + VIDEOS]
+    yield from (_missed(name, fault) for name, fault in sorted(files.faults.items()) if not _is_litter(name))
+    yield from (
+        _missed(name, "an archive inside; name it in path, it is not opened")
+        for name in names
+        if _suffix(name) in ARCHIVES
+    )
+    for rule in rules:
+        if not any(rule.fits(name) for name in media):
+            yield _missed(f"{rule.home}{RIGHTS}", f"its pattern {rule.pattern!r} fits no picture and no video")
+    shown = {str(PurePosixPath(name).with_suffix(".txt")) for name in media}
+    for name in names:
+        if _suffix(name) == ".txt" and name not in shown and PurePosixPath(name).stem.lower() not in PAPERS:
+            yield _missed(name, "a caption without its picture")
+    for name in media:
+        yield _found(name, files, rules, limit=limit)
 
 
-def _rights(place: Path, reader: _Folder | _Archive) -> list[tuple[str, Mapping[str, Any]]]:
-    """The patterns of ``rights.yaml`` in their order; none when there is no such file."""
-    if RIGHTS not in reader.names:
-        return []
-    where = f"{place}/{RIGHTS}"
+def _rules(place: Path, files: Files) -> list[Rule]:
+    """The rules of every ``rights.yaml``, those of deeper folders last; none when there is no such file."""
+    for name, fault in files.faults.items():
+        if PurePosixPath(name).name == RIGHTS:
+            raise SourceError(f"{place}/{name}: {fault}; without it the rights to the pictures are not known")
+    sources = (name for name in files.names if PurePosixPath(name).name == RIGHTS)
+    return [
+        Rule(home=name.removesuffix(RIGHTS), pattern=pattern, values=values)
+        for name in sorted(sources, key=lambda name: (name.count("/"), name))
+        for pattern, values in _rights(f"{place}/{name}", name, files).items()
+    ]
+
+
+def _rights(where: str, name: str, files: Files) -> Mapping[str, Mapping[str, Any]]:
+    """The patterns of one ``rights.yaml`` in their order."""
     try:
-        found = yaml.safe_load(reader.read(RIGHTS))
+        found = yaml.safe_load(files.read(name, limit=TEXT))
         TypeAdapter(dict[str, Rights]).validate_python(found)
-    except yaml.YAMLError as error:
+    except Broken as error:
+        raise SourceError(f"{where}: {error}") from None
+    except (yaml.YAMLError, RecursionError) as error:
         raise SourceError(f"{where}: is not YAML; {' '.join(str(error).split())}") from None
     except UnicodeDecodeError as error:
         raise SourceError(f"{where}: is not UTF-8 text; {error}") from None
@@ -132,30 +141,29 @@ def _rights(place: Path, reader: _Folder | _Archive) -> list[tuple[str, Mapping[
             f"{where}: {'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}; "
             'each line maps a pattern of names to licence, author, title, url or consent, as "*": {licence: CC0-1.0}'
         ) from None
-    return list(found.items())
+    return dict(found)
 
 
-def _found(
-    name: str, reader: _Folder | _Archive, patterns: list[tuple[str, Mapping[str, Any]]], *, video: bool, limit: int
-) -> Found | Missed:
-    if reader.size(name) > limit:
-        return Missed(url=f"file:{name}", reason=f"more than {limit:,} bytes (max_bytes)", forbidden=False)
+def _found(name: str, files: Files, rules: list[Rule], *, limit: int) -> Found | Missed:
     try:
-        body = reader.read(name)
-    except SourceError as error:
-        return Missed(url=f"file:{name}", reason=str(error), forbidden=False)
+        body = files.read(name, limit=limit)
+    except Broken as error:
+        return _missed(name, str(error))
+    try:
+        alt = _caption(name, files)
+    except Broken as error:
+        return _missed(name, f"its caption: {error}")
     known: dict[str, Any] = {}
-    for pattern, values in patterns:
-        if fnmatchcase(name, pattern):
-            known |= values
+    for rule in rules:
+        if rule.fits(name):
+            known |= rule.values
     rights = Rights(**known)
-    words = str(PurePosixPath(name).with_suffix(".txt"))
     licence = (Evidence(where="sidecar", raw=rights.licence, scope="picture"),) if rights.licence else ()
     return Found(
         url=rights.url or f"file:{name}",
         page="",
-        kind="video" if video else "image",
-        alt=reader.read(words).decode("utf-8", errors="replace").strip() if words in reader.names else "",
+        kind="video" if _suffix(name) in VIDEOS else "image",
+        alt=alt,
         title=rights.title or PurePosixPath(name).stem.replace("_", " "),
         author=rights.author,
         credit="",
@@ -164,3 +172,21 @@ def _found(
         consent=rights.consent,
         body=body,
     )
+
+
+def _caption(name: str, files: Files) -> str:
+    words = str(PurePosixPath(name).with_suffix(".txt"))
+    return files.read(words, limit=TEXT).decode("utf-8", errors="replace").strip() if words in files.names else ""
+
+
+def _missed(name: str, reason: str) -> Missed:
+    return Missed(url=f"file:{name}", reason=reason, forbidden=False)
+
+
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+def _is_litter(name: str) -> bool:
+    """Whether macOS put the file there for itself: it has the picture's name and is none."""
+    return any(part == "__MACOSX" or part.startswith("._") for part in name.split("/"))

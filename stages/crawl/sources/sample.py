@@ -6,6 +6,7 @@ not depend on the port, so the same crawl gives the same bytes everywhere.
 
 import dataclasses
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -35,15 +36,19 @@ def build(config: Config) -> Source:
         built = site.build(config.specimens)
         settings_of = web.Config(
             start=(f"http://{site.HOST}/",),
+            sitemaps=("robots",),
             hosts=(),
+            picture_hosts=(),
+            include=(),
+            exclude=(),
             depth=config.depth,
             max_pages=config.max_pages,
             max_items=config.max_items,
         )
         with site.served(built) as address:
             hasty = dataclasses.replace(visit.manners, pause=0.0, backoff=0.05)  # the host is this machine
-            client = Client(hasty, connect_to={site.HOST: address})
             folder = machine.cache(f"crawl/sample-{site.digest(built)}")
-            yield from web.crawl(settings_of, Journal(client, folder, fresh_hours=visit.fresh_hours))
+            with closing(Client(hasty, connect_to={site.HOST: address})) as client:
+                yield from web.crawl(settings_of, Journal(client, folder, fresh_hours=visit.fresh_hours))
 
     return collect
