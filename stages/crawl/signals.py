@@ -47,7 +47,7 @@ def content_usage(raw: str, *, layer: Layer, scope: Scope) -> tuple[Signal, ...]
     """
     try:
         found: Any = http_sf.parse(raw.encode(), tltype="dictionary")
-    except Exception:  # noqa: BLE001 - whatever it is that was sent, it cannot be read
+    except (http_sf.StructuredFieldError, ValueError):
         found = {}
     return tuple(
         _signal("content-usage", raw, layer, scope, _token_verdict(found.get(key)), category)

@@ -306,7 +306,7 @@ def _dialled(address: str, port: int, limits: Limits) -> socket.socket:
         sock.connect((address, port))
         _check_peer(sock, address)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except BaseException:
+    except (OSError, FetchError):
         sock.close()
         raise
     return sock
