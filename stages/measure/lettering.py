@@ -42,7 +42,7 @@ def share(found: list[Boxes], grey: Grey) -> float:
 
 
 def at_the_border(found: list[Boxes], grey: Grey) -> float:
-    """How likely one of the rows ``found`` in ``grey`` is a mark laid over it, 0 to 1: a row along top or bottom."""
+    """How likely one of the rows ``found`` in ``grey`` stands along its upper or lower edge, 0 to 1."""
     height = grey.shape[0]
     rows = [
         row for row in found if row[:, 1].min() > (1 - BAND) * height or (row[:, 1] + row[:, 3]).max() < BAND * height
