@@ -79,7 +79,7 @@ def photograph(number: int) -> Pixels:
     scale = np.sqrt(rng.uniform(1e6, 2e6) / (height * width))
     part = whole[top : top + height, left : left + width]
     large = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-    return np.clip(large + rng.normal(0, 5, large.shape), 0, 255).astype(np.uint8)
+    return np.clip(large + rng.normal(0, 9, large.shape), 0, 255).astype(np.uint8)
 
 
 def corpus(folder: Path, count: int) -> list[Path]:

@@ -109,7 +109,7 @@ class Quality:
     hash: str  # 64 hex digits: 256-bit perceptual hash, PDQ
     hash_quality: int  # 0 to 100: how much there was to hash; below 50 near hashes mean little
     text: float  # share of the picture under rows of what looks like letters, 0 to 1
-    watermark: float  # 0 to 1: how likely lettering was laid over the picture
+    watermark: float  # 0 to 1: how likely there is lettering along the upper or lower edge, where marks stand
     faces: tuple[Region, ...]
     aesthetic: float | None  # by the chosen model, on its own scale; none when none was chosen
     nsfw: float | None  # probability by the chosen model, 0 to 1; none when none was chosen

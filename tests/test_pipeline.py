@@ -431,8 +431,8 @@ def test_code_that_is_only_imported_by_what_is_imported_is_caught():
 
 
 def test_code_of_a_part_outside_the_stage_is_caught():
-    more = SOURCES | {"stages/detectors/new.py": "from stages import tensors"}
-    assert missing_code("measure", DEFINED["measure"]["deps"], more) == ["stages/tensors.py"]
+    more = SOURCES | {"stages/detectors/new.py": "from stages import licences"}
+    assert missing_code("measure", DEFINED["measure"]["deps"], more) == ["stages/licences.py"]
     deps = [dep for dep in DEFINED["encode"]["deps"] if dep != "stages/families"]
     assert "stages/families/tiny.py" in missing_code("encode", deps, SOURCES)
 

@@ -1,9 +1,10 @@
 """Whether a picture looks written on, without any weights: rows of blobs that are as high as each other.
 
-What it is not: a reader. It sees that light or dark blobs stand in line as letters do, and never what they say. On 66
-crops of the sample's photographs it saw letters in none, and in 59 to 100 of 100 that had a line of 16 to 28 pixels
-drawn on; over grass and gravel it misses most. Whether a line belongs to the scene or was laid over it, nobody can tell
-from one picture: ``at_the_border`` says only that it stands where marks and captions stand.
+What it is not: a reader. It sees that light or dark blobs stand in line as letters do, and never what they say. In 400
+parts of 20 photographs it saw letters in 13, all of one temple with its carved eaves, which it can take for print; in
+66 of them that had a line of 16 to 28 pixels drawn on, it saw 59 % of black lines, 82 % of white and all outlined ones.
+Whether a line belongs to the scene or was laid over it, nobody can tell from one picture: ``at_the_border`` says only
+that it stands where marks and captions stand, and finds 53 to 59 % of pale lines there.
 """
 
 import cv2
@@ -41,7 +42,7 @@ def share(found: list[Boxes], grey: Grey) -> float:
 
 
 def at_the_border(found: list[Boxes], grey: Grey) -> float:
-    """How likely one of the rows ``found`` in ``grey`` is a mark laid over it, 0 to 1: a row along top or bottom."""
+    """How likely one of the rows ``found`` in ``grey`` stands along its upper or lower edge, 0 to 1."""
     height = grey.shape[0]
     rows = [
         row for row in found if row[:, 1].min() > (1 - BAND) * height or (row[:, 1] + row[:, 3]).max() < BAND * height

@@ -14,8 +14,8 @@ from stages import machine, plugins, tensors
 from stages.errors import ConfigError
 from stages.images import Pixels
 from stages.measure.aesthetics import Taste
-from stages.measure.classifiers import Classifier
 from stages.measure.embeddings import Embedding
+from stages.measure.nsfw import Classifier
 from stages.tables import replace
 
 Choice = Mapping[str, Any] | None
@@ -47,7 +47,7 @@ class Models:
         return cls(
             embed=plugins.build("stages.measure.embeddings", embedding) if embedding else None,
             taste=plugins.build("stages.measure.aesthetics", aesthetic) if aesthetic else None,
-            judge=plugins.build("stages.measure.classifiers", nsfw) if nsfw else None,
+            judge=plugins.build("stages.measure.nsfw", nsfw) if nsfw else None,
             how=json.dumps([embedding, nsfw, threads, side, device], sort_keys=True),
         )
 

@@ -31,7 +31,7 @@ class Config:
     detector: dict[str, Any]  # one of ``stages.detectors``, for faces
     embedding: dict[str, Any] | None  # one of ``embeddings``, for search and for the head below
     aesthetic: dict[str, Any] | None  # one of ``aesthetics``, a head on the embedding
-    nsfw: dict[str, Any] | None  # one of ``classifiers``
+    nsfw: dict[str, Any] | None  # one of ``nsfw``: a classifier
 
 
 class Measured(NamedTuple):

@@ -63,8 +63,8 @@ def measured(tmp_path_factory):
         patch.setenv("DARKROOM_CACHE", str(root / "cache"))
         crawl.run(fetch, own=root, out=root / "crawl")
     frames.run(frames.Config(every_s=1.0, max_stills=60, shard_digits=1), crawled=root / "crawl", out=root / "frames")
-    limits = {"side": 512, "seconds": 60.0, "gigabytes": 1.0, "threads": 1}
-    config = measure.Config(detector=detector, embedding=None, aesthetic=None, nsfw=None, **limits)
+    no_models = dict.fromkeys(("embedding", "aesthetic", "nsfw"))
+    config = measure.Config(side=512, seconds=60.0, gigabytes=1.0, threads=1, detector=detector, **no_models)
     measure.run(config, crawled=root / "crawl", frames=root / "frames", out=root / "measure")
     return root
 

@@ -54,9 +54,7 @@ def test_these_tests_see_every_embedding():
 
 
 def test_a_classifier_gives_the_probability_of_its_label(choice):
-    yes, no = (
-        plugins.build("stages.measure.classifiers", choice("labelled", label=each)) for each in ("nsfw", "normal")
-    )
+    yes, no = (plugins.build("stages.measure.nsfw", choice("labelled", label=each)) for each in ("nsfw", "normal"))
     assert 0 < yes(VIEW) < 1
     assert yes(VIEW) + no(VIEW) == pytest.approx(1, abs=1e-5)
     assert yes(VIEW) != yes(OTHER)
@@ -64,7 +62,7 @@ def test_a_classifier_gives_the_probability_of_its_label(choice):
 
 def test_a_label_that_the_classifier_does_not_have_names_those_it_has(choice):
     with pytest.raises(ModelError, match="has no label 'hot'; it has: normal, nsfw"):
-        plugins.build("stages.measure.classifiers", choice("labelled", label="hot"))(VIEW)
+        plugins.build("stages.measure.nsfw", choice("labelled", label="hot"))(VIEW)
 
 
 def test_a_head_applies_its_layers_by_their_numbers(choice, head):
@@ -169,7 +167,7 @@ def test_a_damaged_memory_is_asked_anew(choice):
 
 def test_a_folder_without_a_model_is_refused(tmp_path):
     weights = {"repo": "nobody/nothing", "revision": "0" * 40, "folder": str(tmp_path)}
-    with pytest.raises(ModelError, match="holds no config.json; give the folder of a model of transformers"):
+    with pytest.raises(ModelError, match=r"holds no config\.json; give the folder of a model of transformers"):
         models({"name": "clip", "weights": weights})
 
 
@@ -193,7 +191,7 @@ def test_a_pickle_is_never_loaded(choice, folders, tmp_path):
 
 def test_a_model_that_is_not_here_and_cannot_be_fetched_says_so():
     weights = {"repo": "nobody/nothing", "revision": "0" * 40, "folder": ""}
-    with pytest.raises(ModelError, match="nobody/nothing@0000.*go online once, or give its folder"):
+    with pytest.raises(ModelError, match=r"nobody/nothing@0000.*go online once, or give its folder"):
         models({"name": "clip", "weights": weights}).opinions("a", VIEW)
 
 

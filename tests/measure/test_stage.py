@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import os
 
 import numpy as np
 import pytest
@@ -81,14 +80,14 @@ def test_a_chosen_model_sees_each_picture_once_at_the_side(measured, choice, tmp
     chosen = {"embedding": choice("clip"), "nsfw": choice("labelled", label="nsfw")}
     rows, _ = measured(files, **chosen)
     vectors = tensors.read(tmp_path / "out", "embedding")
-    first = {name: (tmp_path / "out" / name).read_bytes() for name in os.listdir(tmp_path / "out")}
+    first = {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()}
     assert set(vectors) == {row.id for row in rows.values()}
     assert all(0 < row.nsfw < 1 for row in rows.values())
     small = signals.smaller(read(files["retina"]).pixels, side=512)
     expected = plugins.build("stages.measure.embeddings", choice("clip"))(small)
     assert np.array_equal(vectors[rows["retina"].id].numpy(), expected)
     measured(files, **chosen)
-    assert first == {name: (tmp_path / "out" / name).read_bytes() for name in os.listdir(tmp_path / "out")}
+    assert first == {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()}
 
 
 def test_a_picture_that_takes_too_long_is_a_row_and_the_others_go_on(measured):

@@ -6,7 +6,7 @@ from stages.config import settings
 from stages.errors import ModelError
 from stages.images import Pixels
 from stages.measure import weights
-from stages.measure.classifiers import Classifier
+from stages.measure.nsfw import Classifier
 from stages.measure.weights import Eye, Weights
 
 
