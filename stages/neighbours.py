@@ -1,7 +1,7 @@
 """Which hashes, or which vectors, lie near each other: every such pair, exactly, in bounded memory.
 
 Two ways lead to the same pairs of hashes. All against all compares them in tiles that fit the cache of a core, about
-1 ns for a pair of 256 bits. Where the radius r is small, bands are faster: two hashes that differ in at most r bits
+2 ns for a pair of 256 bits. Where the radius r is small, bands are faster: two hashes that differ in at most r bits
 agree in at least one of r + 1 bands, so only those that share a band are compared (multi-index hashing: Norouzi,
 Punjani, Fleet, "Fast Exact Search in Hamming Space with Multi-Index Hashing", TPAMI 2014). Which way is shorter is
 counted beforehand.
