@@ -11,11 +11,11 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 
 setup: $(READY)
 
-# torch first and by itself: what needs it then takes the one that is there.
+# torch first and by itself, with what it needs; the lock is complete and needs no resolving.
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' requirements.lock)"
-	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 

@@ -116,7 +116,15 @@ def measured(files: Sequence[Path], *, faces: bool) -> None:
     for file in files:
         content = file.read_bytes()
         id = sha256(content).hexdigest()
-        frame = Frame(id=id, item=id, time_ms=0.0, store="crawl", place=shards.Place(shard="", offset=0, size=0))
+        frame = Frame(
+            id=id,
+            item=id,
+            pts=0,
+            time_base="",
+            time_ms=0.0,
+            store="crawl",
+            place=shards.Place(shard="", offset=0, size=0),
+        )
         stage.measure(frame, content, detect, side=settings.side)
 
 
@@ -124,7 +132,10 @@ def staged(files: Sequence[Path], folder: Path) -> Callable[[], object]:
     """The whole stage over ``files``, ready to run; the detector looks for faces larger than any picture."""
     contents = {sha256(content).hexdigest(): content for content in (file.read_bytes() for file in files)}
     places = shards.write(folder / "crawl", contents, digits=1)
-    frames = [Frame(id=id, item=id, time_ms=0.0, store="crawl", place=place) for id, place in places.items()]
+    frames = [
+        Frame(id=id, item=id, pts=0, time_base="", time_ms=0.0, store="crawl", place=place)
+        for id, place in places.items()
+    ]
     tables.write(folder / "frames", Frame, frames)
     settings = config.load(ROOT / "params.yaml", "measure", stage.Config)
     blind = {"name": "lbp", "side": 8, "min_face": 0.99, "min_neighbours": 99}

@@ -152,7 +152,7 @@ def rows(root: Path, count: int) -> None:
             for number, id in enumerate(ids)
         ),
     )  # fmt: skip
-    stills = (Frame(id=id, item=id, time_ms=0.0, store="crawl", place=place) for id in ids)
+    stills = (Frame(id=id, item=id, pts=0, time_base="", time_ms=0.0, store="crawl", place=place) for id in ids)
     tables.write(root / "frames", Frame, stills)
     digits = [row.astype(">u8").tobytes().hex() for row in words]
     measured = (Quality(id=id, hash=each, **facts) for id, each in zip(ids, digits, strict=True))  # type: ignore[arg-type]

@@ -208,7 +208,10 @@ def rows(
     """What the stage says of each of ``files``, by name, with the seconds it took."""
     ids = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     places = shards.write(folder / "crawl", {ids[name]: content for name, content in files.items()}, digits=1)
-    frames = [Frame(id=id, item=id, time_ms=0.0, store="crawl", place=place) for id, place in places.items()]
+    frames = [
+        Frame(id=id, item=id, pts=0, time_base="", time_ms=0.0, store="crawl", place=place)
+        for id, place in places.items()
+    ]
     tables.write(folder / "frames", Frame, frames)
     settings = config.load(ROOT / "params.yaml", "measure", stage.Config)
     if blind:  # a detector of nothing: the windows that it searches are larger than the picture that it gets

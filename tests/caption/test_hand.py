@@ -16,7 +16,7 @@ def written(item):
 
     def ask(texts, **said):
         place = Place(shard="s", offset=0, size=1)
-        frame = Frame(id="f" * 8, item="i" * 8, time_ms=0.0, store="crawl", place=place)
+        frame = Frame(id="f" * 8, item="i" * 8, pts=0, time_base="", time_ms=0.0, store="crawl", place=place)
         return hand.Written(texts).about(item(id="i" * 8, **said), frame)
 
     return ask
@@ -90,5 +90,5 @@ def test_an_id_always_wins(texts, mine):
     place = Place(shard="s", offset=0, size=1)
     said = {"url": "https://a.test/a.png", "page": "", "kind": "image", "alt": "beside", "title": "", "author": ""}
     said |= {"credit": "", "licence": "", "licence_evidence": (), "signals": (), "consent": "", "place": place}
-    frame = Frame(id="frame", item="item", time_ms=0.0, store="crawl", place=place)
+    frame = Frame(id="frame", item="item", pts=0, time_base="", time_ms=0.0, store="crawl", place=place)
     assert hand.Written(texts | {"item": mine}).about(Item(id="item", **said), frame) == mine

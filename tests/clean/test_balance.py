@@ -20,7 +20,7 @@ def item(id, *, url="https://a.test/1.jpg", page="", licence="CC0-1.0", author="
 
 
 def frame(id, of):
-    return Frame(id=id, item=of, time_ms=0.0, store="crawl", place=PLACE)
+    return Frame(id=id, item=of, pts=0, time_base="", time_ms=0.0, store="crawl", place=PLACE)
 
 
 def verdict(id, *, keep=True):

@@ -36,7 +36,15 @@ def test_an_entry_that_is_none_is_named_with_its_place(tmp_path, entry):
 
 def frames(*ids, item=None):
     return [
-        Frame(id=id, item=item or id, time_ms=0.0, store="crawl", place=Place(shard="s", offset=0, size=1))
+        Frame(
+            id=id,
+            item=item or id,
+            pts=0,
+            time_base="",
+            time_ms=0.0,
+            store="crawl",
+            place=Place(shard="s", offset=0, size=1),
+        )
         for id in ids
     ]
 

@@ -180,7 +180,7 @@ def test_suggestions_are_written_and_never_followed(judged, tmp_path):
 def test_the_spread_over_sources_is_reported(judged, measured, tmp_path):
     report, _ = judged()
     rows = tables.read(tmp_path / "out", Balance)
-    assert {row.value: row.frames for row in rows if row.kind == "site"} == {"sample.test": 104}
+    assert {row.value: row.frames for row in rows if row.kind == "site"} == {"sample.test": 107}
     assert report["site/largest_share"] == 1.0
     assert report["page/thin"] == sum(row.thin for row in rows if row.kind == "page") > 0
     nobody = next(row for row in rows if row.kind == "licence" and not row.value)
@@ -215,7 +215,7 @@ def test_another_policy_decides_again_over_the_same_crawl(judged):
 
 
 def test_a_policy_that_refuses_everything_says_which_rule_refused_how_many(judged):
-    with pytest.raises(TableError, match=r"none of 104 frames stays \(1 broken, 103 licence unknown\); .*conf/policy"):
+    with pytest.raises(TableError, match=r"none of 107 frames stays \(1 broken, 106 licence unknown\); .*conf/policy"):
         judged(policy=POLICIES["own"])
 
 

@@ -1,19 +1,22 @@
 """A suggested bound follows from the numbers by the formula, and none is ever in force."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stages import config, rights
 from stages.clean.rules import RULES, Config, Rule
 from stages.clean.suggestions import ENOUGH, FENCE, NORMAL, fence, suggestions
-from stages.licences import Use
 from stages.records import Quality
 
+LICENSED = Path(__file__).parents[2] / "conf/policy/licensed.yaml"
 CONFIG = Config(
-    use=Use(commercial=True, honour_opt_outs=True),
+    policy=config.check(yaml.safe_load(LICENSED.read_text()), rights.Policy, where="policy"),
     blocklist=(),
     blocked_distance=31,
     faces="keep",
