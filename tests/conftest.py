@@ -249,7 +249,10 @@ def tiny_upstream(tmp_path_factory, tiny_samples):
         Frame(id=id, item=id, pts=0, time_base="", time_ms=0.0, store="crawl", place=places[id]) for id in bytes_of
     ]
     tables.write(root / "frames", Frame, frames)
-    tables.write(root / "measured", Quality, [])
+    numbers = dict.fromkeys(("sharpness", "brightness", "contrast", "dark", "bright", "entropy", "colourfulness"), 1.0)
+    numbers |= {"text": 0.0, "watermark": 0.0, "aesthetic": None, "nsfw": None}
+    facts = {"width": 12, "height": 12, "format": "PNG", "hash": "0" * 64, "hash_quality": 100, "faces": (), **numbers}
+    tables.write(root / "measured", Quality, [Quality(id=id, **facts) for id in bytes_of])
     reasons = dict.fromkeys(plain, "") | {id: why for id, (why, _) in refused.items()}
     verdicts = [Verdict(id=id, keep=not why, reason=why, twin="") for id, why in reasons.items()]
     tables.write(root / "cleaned", Verdict, verdicts)

@@ -1,6 +1,7 @@
 """One page that shows a run: what became of every picture, the verdicts, same-seed grids, curves and credits.
 
-It holds everything it shows, asks nothing of the network, and embeds no picture that was refused for its rights.
+It holds everything it shows, asks nothing of the network, and embeds no picture that was refused for its rights, nor one
+of a face that was refused for anything: ``anonymise`` sees only what was kept.
 """
 
 import base64
@@ -19,11 +20,15 @@ from stages import licences, rights, shards, tables
 from stages.errors import ImageError
 from stages.evaluate.pictures import Pictures
 from stages.images import Pixels, decode, encode_png
-from stages.records import ARMS, Failure, Frame, Item, Point, Redaction, Sample, Score, Verdict
+from stages.records import ARMS, Failure, Frame, Item, Point, Quality, Redaction, Sample, Score, Verdict
 
 COLUMNS = 12  # of the subject's grid
 EXAMPLES = 4  # pictures for each reason
-QUALITY_REASONS = ("small", "blurred", "dark", "bright", "flat", "twin")  # shown; what lacks rights is only named
+REDACTED = 8  # pictures
+QUALITY_REASONS = (  # shown; what lacks rights, or is not for everybody, is only named
+    *("small", "blurred", "dark", "bright", "underexposed", "overexposed", "flat", "empty", "colourless"),
+    *("text", "watermark", "unaesthetic", "twin", "lookalike"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +56,9 @@ def page(sources: Sources, scores: Sequence[Score], pictures: Pictures) -> str:
         funnel=list(_funnel(sources)),
         refused=list(_refused(sources, items)),
         redacted=[
-            decode(shards.read(sources.anonymised, row.place)) for row in tables.read(sources.anonymised, Redaction)
-        ][:8],
+            decode(shards.read(sources.anonymised, row.place))
+            for row in tables.read(sources.anonymised, Redaction)[:REDACTED]
+        ],
         subject=list(_subject_rows(pictures)),
         real=_real_subjects(pictures)[:COLUMNS],
         prior=list(_prior_rows(pictures)),
@@ -129,13 +135,14 @@ def _funnel(sources: Sources) -> Iterator[tuple[str, int, str]]:
 
 
 def _refused(sources: Sources, items: dict[str, Item]) -> Iterator[dict[str, Any]]:
-    """Each reason with its addresses and, where the fault is one of quality, some pictures."""
+    """Each reason with its addresses and, where the fault is one of quality, some pictures without a face."""
     frames = tables.by_id(sources.frames, Frame)
     stores = {"crawl": sources.crawled, "frames": sources.frames}
+    faceless = {each.id for each in tables.read(sources.measured, Quality) if not each.faces}
     dropped = [verdict for verdict in tables.read(sources.cleaned, Verdict) if not verdict.keep]
     for reason in sorted({verdict.reason for verdict in dropped}):
         those = [verdict for verdict in dropped if verdict.reason == reason]
-        shown = [frames[verdict.id] for verdict in those[:EXAMPLES] if reason in QUALITY_REASONS]
+        shown = [frames[each.id] for each in those if reason in QUALITY_REASONS and each.id in faceless][:EXAMPLES]
         yield {
             "reason": reason,
             "addresses": [_why(items[frames[verdict.id].item], verdict, items, frames) for verdict in those],

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from stages import tables
+from stages.clean.rules import RULES
 from stages.evaluate import report
 from stages.evaluate.pictures import Pictures
 from stages.images import decode
-from stages.records import Frame, Item, Point, Score
+from stages.records import Frame, Item, Point, Quality, Region, Score
 
 SCORES = [
     Score(
@@ -114,12 +115,26 @@ def test_what_was_refused_for_its_quality_is_shown(html, embedded):
     assert [picture for picture in embedded if (picture == (0, 255, 255)).all()]
 
 
+def test_a_face_that_was_refused_for_its_quality_is_named_and_not_shown(html, sources, pictures, tmp_path):
+    face = Region(left=0, top=0, width=4, height=4, score=1.0, landmarks=())
+    seen = [replace(each, faces=(face,)) for each in tables.read(sources.measured, Quality)]
+    tables.write(tmp_path, Quality, seen)
+    page = report.page(replace(sources, measured=tmp_path), SCORES, pictures)
+    assert html.count('alt="refused: small"') == 2
+    assert "small: 2" in page
+    assert 'alt="refused:' not in page
+
+
 def test_a_refused_line_of_one_pixel_is_shown_as_a_line(embedded):
     assert [picture.shape for picture in embedded if picture.shape[0] == 1] == [(1, 96, 3)]
 
 
 def test_a_refused_file_that_is_no_picture_is_shown_as_a_blank():
     assert report._thumbnail(b"no picture").shape == (8, 8, 3)
+
+
+def test_every_rule_on_quality_is_shown_but_nakedness():
+    assert set(report.QUALITY_REASONS) == {rule.reason for rule in RULES} - {"nsfw"} | {"twin", "lookalike"}
 
 
 def test_only_reasons_of_quality_are_shown():
