@@ -35,7 +35,7 @@ from stages import config, hashes, neighbours, tables
 from stages.clean import stage as clean
 from stages.neighbours import Pairs
 from stages.prepare import splits
-from stages.records import Failure, Frame, Item, Quality
+from stages.records import Consent, Failure, Frame, Item, Quality
 from stages.shards import Place
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -158,6 +158,7 @@ def rows(root: Path, count: int) -> None:
     measured = (Quality(id=id, hash=each, **facts) for id, each in zip(ids, digits, strict=True))  # type: ignore[arg-type]
     tables.write(root / "measure", Quality, measured)
     tables.write(root / "measure", Failure, [])
+    tables.write(root / "crawl", Consent, [])
 
 
 def cleaned() -> None:

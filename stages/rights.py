@@ -106,6 +106,11 @@ def attribution(item: Item) -> str:
     return " ".join(f"{named}, {item.licence or 'licence unknown'}, {item.url}".split())
 
 
+def needed(*, publish: bool) -> tuple[Scope, ...]:
+    """What a consent must cover to count; ``publish``: the weights leave the house."""
+    return ("train", "publish") if publish else ("train",)
+
+
 def consents(records: Iterable[Consent], *, on: date, scopes: Iterable[Scope]) -> dict[str, str]:
     """Why the record of each id does not count on the day ``on`` for all ``scopes``; empty where it does."""
     wanted = sorted(scopes)

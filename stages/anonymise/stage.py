@@ -16,7 +16,7 @@ from stages.config import settings
 from stages.detectors import Detector
 from stages.errors import ImageError
 from stages.images import Pixels, decode
-from stages.records import Consent, Failure, Frame, Item, Quality, Redaction, Region, Report, Scope, Verdict
+from stages.records import Consent, Failure, Frame, Item, Quality, Redaction, Region, Report, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +150,7 @@ def _kinds(config: Config) -> dict[str, Kind]:
 
 def _consents(crawled: Path, items: Sequence[Item], config: Config) -> dict[str, str]:
     """Which consents count, with a word on those that ``items`` name and that do not."""
-    scopes: tuple[Scope, ...] = ("train", "publish") if config.publish else ("train",)
+    scopes = rights.needed(publish=config.publish)
     known = rights.consents(tables.read(crawled, Consent), on=config.consent_on, scopes=scopes)
     for void in rights.void_consents(items, known):
         log.warning("anonymise: consent %s, so it counts as none; see data/own/consent.yaml", void)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -24,7 +25,8 @@ class Config:
     blocked_distance: Annotated[int, Field(ge=-1, le=256)]  # bits of the hash; -1 goes by digests only
     faces: Literal[
         "keep", "consented", "required"
-    ]  # all frames, not those with a face and no consent, only those with one
+    ]  # all; none with a face and no consent that counts; only those with one
+    consent_on: date  # the day on which a consent must count
     min_face: Share  # of the picture's short side; smaller ones are overlooked
     min_side: Annotated[int, Field(gt=0)] | None  # pixels of the short side
     min_sharpness: Annotated[float, Field(ge=0)] | None  # variance of the Laplacian

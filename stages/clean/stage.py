@@ -14,7 +14,7 @@ from stages.clean.rules import Config, check_measured
 from stages.clean.suggestions import Suggestion, suggestions
 from stages.clean.verdicts import Known, judge
 from stages.errors import ConfigError, TableError
-from stages.records import Frame, Item, Quality, Report, Verdict
+from stages.records import Consent, Frame, Item, Quality, Report, Verdict
 
 __all__ = ["Config", "run"]
 
@@ -38,6 +38,11 @@ def run(config: Config, *, own: Path, crawled: Path, frames: Path, measured: Pat
         items=items,
         quality={each.id: each for each in quality},
         blocked=blocklist.blocked(stills, comparable, listed, distance=config.blocked_distance),
+        consents=rights.consents(
+            tables.read(crawled, Consent),
+            on=config.consent_on,
+            scopes=rights.needed(publish=config.policy.use.publish),
+        ),
         vectors=_vectors(measured) if config.likeness is not None else {},
     )
     verdicts, advice = judge(stills, known, config), suggestions(quality, config)

@@ -20,6 +20,7 @@ class Known:
     items: Mapping[str, Item]
     quality: Mapping[str, Quality]  # a frame that could not be measured has none
     blocked: AbstractSet[str]
+    consents: Mapping[str, str]  # from ``rights.consents``
     vectors: Mapping[str, NDArray[np.float32]]  # embeddings of one length; empty where ``likeness`` is out of use
 
 
@@ -51,12 +52,12 @@ def _fault(frame: Frame, known: Known, config: Config) -> str:
         return "blocked"
     if rule := rights.decide(item, config.policy).rule:
         return rule
-    return _face_fault(item, quality, config) or broken(quality, config)
+    return _face_fault(item, quality, known, config) or broken(quality, config)
 
 
-def _face_fault(item: Item, quality: Quality, config: Config) -> str:
+def _face_fault(item: Item, quality: Quality, known: Known, config: Config) -> str:
     least = config.min_face * min(quality.width, quality.height)
     seen = any(min(face.width, face.height) >= least for face in quality.faces)
-    if config.faces == "consented" and seen and not item.consent:
+    if config.faces == "consented" and seen and not rights.consented(item, known.consents):
         return "face without consent"
     return "no face" if config.faces == "required" and not seen else ""

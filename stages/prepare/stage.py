@@ -29,7 +29,6 @@ from stages.records import (
     Report,
     Role,
     Sample,
-    Scope,
     Split,
 )
 
@@ -126,7 +125,7 @@ def _jobs(captions: list[Caption], folders: Mapping[str, Path], config: Config) 
     faces = {id: crops.largest(quality[id].faces, min_score=config.crop.min_score) for id in kept}
     if config.crop.mode == "aligned":
         subjects = [(items[rows[each.id].item], faces[each.id]) for each in captions if each.role == "subject"]
-        scopes: tuple[Scope, ...] = ("train", "publish") if config.publish else ("train",)
+        scopes = rights.needed(publish=config.publish)
         records = tables.read(folders["crawl"], Consent)
         _check_faces(subjects, rights.consents(records, on=config.consent_on, scopes=scopes))
     return [

@@ -3,6 +3,7 @@
 import dataclasses
 import shutil
 from collections import Counter
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from stages.crawl import stage as crawl
 from stages.errors import ConfigError, TableError
 from stages.frames import stage as frames
 from stages.measure import stage as measure
-from stages.records import Frame, Item, Quality, Verdict
+from stages.records import Consent, Frame, Item, Quality, Region, Verdict
 from stages.web.client import Manners
 
 HOME = "http://sample.test"
@@ -32,6 +33,7 @@ CONFIG = Config(
     blocklist=(),
     blocked_distance=31,
     faces="keep",
+    consent_on=date(2026, 6, 1),
     min_face=0.0,
     min_side=96,
     min_sharpness=4.0,
@@ -119,6 +121,27 @@ def test_research_without_money_keeps_the_shops_picture_too(judged):
     report, gone = judged(policy=POLICIES["research"])
     assert report["kept"] >= 97
     assert not {"/shop/cat.jpg", "/noai/retina.jpg"} & {path for path, why in gone.items() if "/" not in why}
+
+
+@pytest.mark.parametrize(
+    ("changed", "dropped"),
+    [({}, 0), ({"expires": "2026-01-31"}, 1), ({"scope": ("train",)}, 1), ({"id": "another"}, 1)],
+)
+def test_only_a_consent_that_counts_keeps_a_face(changed, dropped, judged, measured, tmp_path):
+    for name in ("crawl", "measure"):
+        shutil.copytree(measured / name, tmp_path / name)
+    items, facts = tables.read(measured / "crawl", Item), tables.by_id(measured / "measure", Quality)
+    one = next(each.id for each in items if each.url.endswith("/coins/1-1.jpg"))
+    face = Region(left=0, top=0, width=50, height=50, score=1.0, landmarks=())
+    said = [dataclasses.replace(each, consent="r-1") if each.id == one else each for each in items]
+    seen = [dataclasses.replace(each, faces=(face,) if each.id == one else ()) for each in facts.values()]
+    values = {"id": "r-1", "subjects": ("S-1",), "basis": "release", "scope": ("train", "publish"), "evidence": ""}
+    values |= {"granted": "2026-01-01", "expires": "", "revoked": ""} | changed
+    tables.write(tmp_path / "crawl", Item, said)
+    tables.write(tmp_path / "crawl", Consent, [Consent(**values)])
+    tables.write(tmp_path / "measure", Quality, seen)
+    report, _ = judged({"crawled": tmp_path / "crawl", "measured": tmp_path / "measure"}, faces="consented")
+    assert report.get("dropped/face_without_consent", 0) == dropped
 
 
 def test_a_blocked_picture_goes(judged, measured):

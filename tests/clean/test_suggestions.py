@@ -1,6 +1,7 @@
 """A suggested bound follows from the numbers by the formula, and none is ever in force."""
 
 import dataclasses
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ CONFIG = Config(
     blocklist=(),
     blocked_distance=31,
     faces="keep",
+    consent_on=date(2026, 6, 1),
     min_face=0.0,
     twin_distance=-1,
     twin_looks="plain",
