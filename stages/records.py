@@ -47,7 +47,7 @@ class Item:
 
     id: str
     url: str
-    page: str  # the page that shows it; empty for a file
+    page: str  # that shows it, or its own address where none is known; empty for a file of the user's
     kind: Literal["image", "video"]
     alt: str  # alternative text, or a caption written by hand
     title: str

@@ -226,7 +226,7 @@ def found(record: Record, body: bytes, signals: tuple[Signal, ...]) -> Found:
     licence = (Evidence(where=record.where, raw=record.licence, scope="picture"),) if record.licence else ()
     return Found(
         url=record.url,
-        page=record.page,
+        page=record.page or record.url,
         kind=record.kind,
         alt=record.alt,
         title=record.title,

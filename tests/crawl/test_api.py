@@ -343,3 +343,8 @@ def test_rows_are_objects_whatever_stands_there(value):
             assert all(isinstance(each, dict) for each in api.rows(page, "a", "b") + api.rows(page, "a"))
     api.text(value).encode()
     api.address(value)
+
+
+def test_what_no_page_shows_stands_for_its_own_page_for_only_files_have_none():
+    assert api.found(record("http://a.test/a.jpg", alt="Ann Lee"), b"", ()).page == "http://a.test/a.jpg"
+    assert api.found(record("http://a.test/a.jpg", page="http://a.test/"), b"", ()).page == "http://a.test/"

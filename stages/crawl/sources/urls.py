@@ -85,7 +85,7 @@ def _brought(sites: Sites, outcome: Answer | FetchError, row: Row) -> Found | Mi
     licence = row.get("licence", "")
     return Found(
         url=url,
-        page=row.get("page", ""),
+        page=row.get("page") or url,
         kind=kind,
         alt=row.get("caption", ""),
         title=row.get("title", ""),

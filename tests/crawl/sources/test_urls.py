@@ -87,7 +87,7 @@ def test_every_form_of_a_table_brings_the_same(listed, tmp_path, name):
         "image",
         "a caf\u00e9, with a comma",
     )
-    assert (first.author, first.title, first.page, first.credit) == ("Ann Lee", "", "", "")
+    assert (first.author, first.title, first.page, first.credit) == ("Ann Lee", "", first.url, "")
     assert first.licence_evidence == (Evidence(where="list", raw="CC0-1.0", scope="picture"),)
     assert (second.url, second.author, second.licence_evidence) == (f"{HOME}/b.jpg", "", ())
 
