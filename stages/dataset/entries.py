@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from stages import images, rights, shards, tables
+from stages import attribution, rights, shards, tables
+from stages.images import decode
 from stages.records import Frame, Item, Redaction, Role, Sample
 
 SPLITS: dict[str, Literal["train", "test"]] = {"train": "train", "heldout": "test"}  # the names that others know
@@ -72,8 +73,11 @@ def prepared(stores: Stores) -> Callable[[Entry], bytes]:
 
 
 def whole(stores: Stores) -> Callable[[Entry], bytes]:
-    """What reads an entry's picture uncropped, as PNG without metadata, redacted where ``anonymise`` saw to it."""
-    frames = tables.by_id(stores.frames, Frame)
+    """What reads an entry's picture uncropped, as PNG, redacted where ``anonymise`` saw to it.
+
+    Its only metadata is licence and credit, as in what ``anonymise`` and ``prepare`` write.
+    """
+    items, frames = tables.by_id(stores.crawl, Item), tables.by_id(stores.frames, Frame)
     redacted = {row.id: row.place for row in tables.read(stores.anonymise, Redaction)}
     folders = {"crawl": stores.crawl, "frames": stores.frames}
 
@@ -81,7 +85,7 @@ def whole(stores: Stores) -> Callable[[Entry], bytes]:
         if entry.frame in redacted:
             return shards.read(stores.anonymise, redacted[entry.frame])
         frame = frames[entry.frame]
-        return images.encode_png(images.decode(shards.read(folders[frame.store], frame.place)))
+        return attribution.encode_png(decode(shards.read(folders[frame.store], frame.place)), items[frame.item])
 
     return pixels
 

@@ -1,7 +1,9 @@
 import dataclasses
+import io
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from stages import tables
 from stages.dataset import entries
@@ -50,6 +52,15 @@ def test_prepared_pixels_are_the_crops_and_whole_ones_are_not(stores):
     entry = next(each for each in entries.read(stores, variants=False) if not each.redacted)
     assert decode(entries.prepared(stores)(entry)).shape == (8, 8, 3)
     assert decode(entries.whole(stores)(entry)).shape == (12, 20, 3)
+
+
+def test_a_whole_picture_names_licence_and_author_inside_its_file_as_a_crop_does(stores):
+    for entry in entries.read(stores, variants=False):
+        if not entry.redacted:
+            with Image.open(io.BytesIO(entries.whole(stores)(entry))) as picture:
+                assert set(picture.info) == {"XML:com.adobe.xmp", "xmp"}
+                assert entry.licence in picture.info["XML:com.adobe.xmp"]
+                assert entry.author in picture.info["XML:com.adobe.xmp"]
 
 
 def test_a_redacted_picture_leaves_the_house_redacted(stores):
