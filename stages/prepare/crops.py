@@ -40,9 +40,12 @@ class Crop:
 
 
 def crop(pixels: Pixels, bucket: Bucket, face: Region | None, config: Config) -> Crop:
-    """``pixels`` cut to ``bucket`` as ``config`` says; without a ``face`` the modes that need one keep the middle."""
+    """``pixels`` cut to ``bucket`` as ``config`` says; without a ``face`` the modes that need one keep the middle.
+
+    Where a ``face`` has no landmarks to align it by, as detectors of a union may give, the middle is kept, too.
+    """
     height, width = pixels.shape[:2]
-    if config.mode == "aligned" and face is not None:
+    if config.mode == "aligned" and face is not None and face.landmarks:
         plain, scale = aligned(pixels, face, bucket, margin=config.margin)
         return Crop(plain=plain, source=plain, lost=max(0.0, 1 - bucket[0] * bucket[1] / scale**2 / (width * height)))
     window = buckets.centre(width, height, bucket)

@@ -202,3 +202,12 @@ def test_without_a_face_the_middle_is_kept(mode):
     config = Config(mode=mode, margin=0.5, min_score=0.5)
     middle = crop(pixels, (64, 64), None, Config(mode="centre", margin=0.5, min_score=0.5))
     assert (crop(pixels, (64, 64), None, config).plain == middle.plain).all()
+
+
+def test_a_face_without_landmarks_is_none_to_align_by():
+    pixels = np.random.default_rng(0).integers(0, 256, (100, 300, 3), dtype=np.uint8)
+    found = [
+        crop(pixels, (64, 64), region(10, 10, 40, 40), Config(mode=mode, margin=0.5, min_score=0.5)).plain
+        for mode in ("aligned", "centre")
+    ]
+    assert (found[0] == found[1]).all()
