@@ -39,7 +39,8 @@ PAPERS = (
     "license",
     "notice",
     "readme",
-)  # texts that stand beside pictures and are no captions
+    "urls",
+)  # texts that stand beside pictures and are no captions; the last is what ``urls`` reads
 
 
 @settings

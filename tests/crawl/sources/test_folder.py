@@ -253,7 +253,9 @@ def test_a_pattern_that_fits_no_picture_is_said(bring):
 
 
 def test_a_caption_without_its_picture_is_said_and_papers_are_none(bring):
-    missed, found = bring({"a.jpg": b"1", "b.txt": b"a dog", "README.txt": b"read", "LICENSE.txt": b"free"})
+    missed, found = bring(
+        {"a.jpg": b"1", "b.txt": b"a dog", "README.txt": b"read", "urls.txt": b"http://a.test/", "LICENSE.txt": b"free"}
+    )
     assert (missed.url, missed.reason) == ("file:b.txt", "a caption without its picture")
     assert found.alt == ""
 
