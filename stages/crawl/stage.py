@@ -88,8 +88,11 @@ def _item(digest: str, same: list[Found], inside: Embedded, place: Place) -> Ite
 
 
 def _collect(config: Config, visit: Visit) -> Iterable[Found | Missed]:
-    for name in sorted(config.sources):
-        source: Source = plugins.build("stages.crawl.sources", config.sources[name])
+    """What each source brings; all are built first, so that a wrong value of the last one costs no crawl."""
+    sources: list[Source] = [
+        plugins.build("stages.crawl.sources", config.sources[name]) for name in sorted(config.sources)
+    ]
+    for source in sources:
         yield from source(visit)
 
 

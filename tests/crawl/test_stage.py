@@ -1,15 +1,18 @@
 """The whole stage on the sample sites and on folders: rows, bytes, rights, and when it gives up."""
 
 import hashlib
+import sys
 import tracemalloc
+from types import SimpleNamespace
 
 import pytest
 
 from stages import shards, tables
-from stages.crawl import embedded, site
+from stages.crawl import embedded, site, stage
 from stages.crawl.sources import Found
+from stages.crawl.sources.folder import Config as Folder
 from stages.crawl.stage import Config, items, run
-from stages.errors import SourceError
+from stages.errors import ConfigError, SourceError
 from stages.records import Consent, Evidence, Failure, Item, Signal
 from stages.shards import Place
 
@@ -286,3 +289,13 @@ def test_the_consents_beside_the_pictures_become_a_table(config, own, tmp_path):
 def test_consent_counts_only_where_every_source_states_the_same():
     assert only(found(consent="release-1"), found(consent="release-1")).consent == "release-1"
     assert only(found(consent="release-1"), found()).consent == ""
+
+
+def test_a_wrong_value_of_the_last_source_is_said_before_the_first_brings_anything(own, monkeypatch):
+    asked = []
+    part = SimpleNamespace(Config=Folder, build=lambda config: lambda visit: asked.append(config) or iter(()))
+    monkeypatch.setitem(sys.modules, "stages.crawl.sources.folder", part)
+    sources = FOLDER["sources"] | {"last": {"name": "sample", "specimens": "paintings"}}
+    with pytest.raises(ConfigError, match="paintings"):
+        list(stage._collect(SimpleNamespace(sources=sources), None))
+    assert asked == []
