@@ -7,7 +7,9 @@ and in a credit ("photo by …"). "Anna on the beach" stays, unless ``finder``, 
 import re
 from collections import Counter
 from collections.abc import Iterable
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from stages.caption.names import Config as Finder
 from stages.config import settings
@@ -44,7 +46,7 @@ class Config:
     url: Literal["drop", "keep"]
     handle: Literal["drop", "keep"]
     names: Literal["mask", "drop", "keep"]
-    known: tuple[str, ...]  # names of people that must never stand in a caption
+    known: tuple[Annotated[str, Field(pattern=r"\w")], ...]  # names of people that must never stand in a caption
     finder: Finder | None  # a model that finds others
     region: str  # ISO 3166 code of the country whose numbers are written without +; empty: numbers with + only
 

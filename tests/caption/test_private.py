@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from stages.caption.private import KINDS, Config, cleaned, people
 
@@ -79,6 +80,12 @@ def test_an_author_of_a_single_word_is_no_person():
 
 def test_a_name_is_text_and_no_pattern():
     assert cleaned("a cat", ("(a .*",), config()) == ("a cat", {})
+
+
+@pytest.mark.parametrize("name", ["", " ", "."])
+def test_a_known_name_without_a_letter_which_stands_everywhere_is_refused(name):
+    with pytest.raises(ValidationError, match="known"):
+        config(known=("Ada L.", name))
 
 
 def test_known_names_are_masked_or_dropped():
