@@ -41,8 +41,8 @@ def people(entries: Sequence[Entry]) -> str:
     redacted = sum(entry.redacted > 0 for entry in entries)
     consent = sum(bool(entry.consent) for entry in entries)
     return (
-        f"Faces that a detector found were made unrecognisable in {redacted} pictures; {consent} pictures come with a "
-        "record of consent. A detector misses faces: look before you publish."
+        f"Faces that a detector found were made unrecognisable in {redacted} pictures; {consent} pictures name a "
+        "record of consent, and nobody checked here that it still counts. A detector misses faces: look before you publish."
     )
 
 

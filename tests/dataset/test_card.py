@@ -47,7 +47,7 @@ def test_the_head_names_the_files_of_the_splits_that_there_are(some):
 
 
 def test_it_says_what_was_done_about_people(some):
-    assert "unrecognisable in 1 pictures; 1 pictures come with" in card.people(some)
+    assert "unrecognisable in 1 pictures; 1 pictures name a record of consent, and nobody checked" in card.people(some)
 
 
 def test_words_from_the_web_cannot_leave_the_head(some):
