@@ -46,7 +46,12 @@ def run(config: Config, *, crawled: Path, frames: Path, out: Path) -> Report:
 
     Strangers' bytes are decoded in processes that may die. Where models are chosen, they see what comes out of those,
     and the shards ``embedding-*.safetensors`` hold one vector for each frame.
+
+    Raises:
+        ConfigError: when a part does not exist, or its values do not fit.
+        ModelError: when the weights of one cannot be had.
     """
+    plugins.build("stages.detectors", config.detector)  # here, too: there each picture would end its process over it
     models = Models.build(config.embedding, config.aesthetic, config.nsfw, threads=config.threads, side=config.side)
     rows = list(tables.read(frames, Frame))
     unseen = frozenset(frame.id for frame in rows if models.lack(frame.id))

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from stages import plugins, shards, specimens, tables, tensors
+from stages.errors import ConfigError, ModelError
 from stages.images import encode_jpeg, encode_png, read
 from stages.measure import signals
 from stages.measure.stage import Config, run
@@ -48,6 +49,19 @@ def test_size_exposure_and_hash_are_written_for_each_frame(measured):
     assert rows["cat"].sharpness > 50
     assert len(bytes.fromhex(rows["cat"].hash)) == 32
     assert report == {"frames": 2, "failed": 0, "faces": 0}
+
+
+@pytest.mark.parametrize(
+    ("detector", "error"),
+    [
+        ({"name": "yunet", "path": "none.onnx", "sha256": "0" * 64, "side": 64, "min_score": 0.5}, ModelError),
+        ({"name": "nobody"}, ConfigError),
+        ({"name": "lbp", "side": "wide"}, ConfigError),
+    ],
+)
+def test_a_detector_that_cannot_be_had_is_an_error_and_no_fault_of_the_pictures(measured, detector, error):
+    with pytest.raises(error, match="detectors"):
+        measured({"a": encode_png(np.zeros((8, 8, 3), dtype=np.uint8))}, detector=detector)
 
 
 def test_light_and_colour_are_those_of_the_picture(measured):
