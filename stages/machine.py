@@ -258,6 +258,18 @@ def _unpacked(packed: bytes) -> Callable[[Any], Any]:
     return work  # type: ignore[no-any-return]
 
 
+def _begun(packed: bytes) -> Callable[[Any], Any]:
+    """``_unpacked``, or what raises for every item the error that kept it from being unpacked: that is no item's fault."""
+    try:
+        return _unpacked(packed)
+    except Exception as error:  # noqa: BLE001 - it goes on where the first result is awaited
+        return partial(_refuse, error)
+
+
+def _refuse(error: Exception, _: Any) -> None:
+    raise error
+
+
 def _outcome(work: Callable[[Any], Any], item: bytes) -> bytes:
     """What came of the packed ``item``: its result, or the error it raised with the traceback as a note."""
     try:
@@ -368,7 +380,7 @@ def _serve(pipe: "Connection", guard: Guard | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, too, and closes the pipe
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends the process even while it is inside of C
     try:
-        work = _unpacked(pipe.recv_bytes())
+        work = _begun(pipe.recv_bytes())
         if guard is not None and sys.platform == "linux":  # others do not keep to the limit
             most = _address_space() + round(guard.gigabytes * 1e9)
             resource.setrlimit(resource.RLIMIT_AS, (most, most))

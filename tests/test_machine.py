@@ -164,6 +164,23 @@ def test_a_process_that_ends_unguarded_is_an_error_that_says_what_to_do(monkeypa
         list(machine.each(lambda _: os._exit(7), [1], label="exit"))
 
 
+def test_an_error_in_getting_ready_comes_out_and_is_not_laid_at_an_items_door(monkeypatch):
+    monkeypatch.setenv("DARKROOM_WORKERS", "1")
+
+    class Work:
+        def __init__(self):
+            self.part = "weights"
+
+        def __setstate__(self, state):
+            raise ValueError("they are not there")
+
+        def __call__(self, item):
+            return item
+
+    with pytest.raises(ValueError, match="they are not there"):
+        list(machine.each(Work(), [1, 2], label="t", guard=machine.Guard(seconds=5.0, gigabytes=1.0)))
+
+
 def test_work_that_no_other_process_can_have_is_an_error(monkeypatch):
     monkeypatch.setenv("DARKROOM_ENGINE", "processes")
     lock = threading.Lock()
