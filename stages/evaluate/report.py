@@ -23,7 +23,11 @@ from stages.records import ARMS, Failure, Frame, Item, Point, Redaction, Sample,
 
 COLUMNS = 12  # of the subject's grid
 EXAMPLES = 4  # pictures for each reason
-QUALITY_REASONS = ("small", "blurred", "dark", "bright", "flat", "twin")  # shown; what lacks rights is only named
+# Shown; what lacks rights, or must not be seen, is only named.
+QUALITY_REASONS = (
+    *("small", "blurred", "dark", "bright", "flat", "underexposed", "overexposed", "empty", "colourless", "text"),
+    *("watermark", "unaesthetic", "twin", "lookalike"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
