@@ -282,12 +282,12 @@ def main() -> None:
         each.__name__: each for each in (first, again, threshold, clones, kills, stops, startup, folder)
     }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", choices=[*measures, []], default=list(measures))
+    parser.add_argument("names", nargs="*", choices=[*measures, []], default=[])
     parser.add_argument("--runs", type=int, help="of kills (10) and stops (5)")
     parser.add_argument("--with", dest="overrides", nargs="*", default=[], help="as +experiment=digits train.steps=60")
     given = parser.parse_args()
     OVERRIDES.extend(given.overrides)
-    for name in given.names:
+    for name in given.names or measures:
         with tempfile.TemporaryDirectory() as place:
             more = [given.runs or {"kills": 10, "stops": 5}[name]] if name in ("kills", "stops") else []
             print(json.dumps({name: measures[name](Path(place), *more)}), flush=True)

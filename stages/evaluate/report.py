@@ -25,9 +25,10 @@ from stages.records import ARMS, Failure, Frame, Item, Point, Quality, Redaction
 COLUMNS = 12  # of the subject's grid
 EXAMPLES = 4  # pictures for each reason
 REDACTED = 8  # pictures
-QUALITY_REASONS = (  # shown; what lacks rights, or is not for everybody, is only named
-    *("small", "blurred", "dark", "bright", "underexposed", "overexposed", "flat", "empty", "colourless"),
-    *("text", "watermark", "unaesthetic", "twin", "lookalike"),
+# Shown; what lacks rights, or must not be seen, is only named.
+QUALITY_REASONS = (
+    *("small", "blurred", "dark", "bright", "flat", "underexposed", "overexposed", "empty", "colourless", "text"),
+    *("watermark", "unaesthetic", "twin", "lookalike"),
 )
 
 
