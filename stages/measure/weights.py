@@ -92,5 +92,5 @@ def _fetched(weights: Weights) -> Path:
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ModelError(
-            f"{weights.repo}@{weights.revision}: cannot be fetched ({first}); go online once, or give its folder"
+            f"{weights.repo}@{weights.revision}: cannot be fetched ({first}); run once with HF_HUB_OFFLINE=0, or give its folder"
         ) from None

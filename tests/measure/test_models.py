@@ -191,7 +191,7 @@ def test_a_pickle_is_never_loaded(choice, folders, tmp_path):
 
 def test_a_model_that_is_not_here_and_cannot_be_fetched_says_so():
     weights = {"repo": "nobody/nothing", "revision": "0" * 40, "folder": ""}
-    with pytest.raises(ModelError, match=r"nobody/nothing@0000.*go online once, or give its folder"):
+    with pytest.raises(ModelError, match=r"nobody/nothing@0000.*run once with HF_HUB_OFFLINE=0, or give its folder"):
         models({"name": "clip", "weights": weights}).opinions("a", VIEW)
 
 
