@@ -1,6 +1,7 @@
 """Register the adapter as a model version that knows its commit, its data and its judgement."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -50,8 +51,12 @@ def run(
     tracked: Path,
     out: Path,
 ) -> Report:
-    """Write the model card; register adapter and card when every score of the gate has its verdict."""
-    entry = tracking.read_lock(lock)
+    """Write the model card; register adapter and card when every score of the gate has its verdict.
+
+    The result is the one that ``track`` logged: something may have changed since that changed no score.
+    """
+    receipts = tables.read(tracked, Receipt)
+    entry = replace(tracking.read_lock(lock), result=receipts[0].id)
     scores, samples = tables.read(evaluated, Score), tables.read(prepared, Sample)
     text = card.written(_facts(config, entry.result, _used(crawled, frames, samples), samples, scores))
     tables.replace(out / CARD, text.encode())
@@ -61,7 +66,6 @@ def run(
     else:
         wanted = _registration(config, base, trained, text, out / CARD)
         tracking.register(entry, config.experiment, wanted)
-    receipts = tables.read(tracked, Receipt)
     tables.write(out, Receipt, [Receipt(id=each.id, what="" if missing else config.name) for each in receipts])
     return {"registered": int(not missing)}
 

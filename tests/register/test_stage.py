@@ -138,6 +138,17 @@ def test_what_fails_the_gate_is_not_registered_and_has_its_card(tracked, folders
     assert [receipt.what for receipt in tables.read(tmp_path / "out", Receipt)] == [""]
 
 
+def test_what_changed_since_and_changed_no_score_does_not_keep_the_result_out(tracked, folders, tmp_path):
+    """A consent is added: crawl leaves another table, evaluate the same scores, so ``track`` has nothing to do."""
+    before = tracking.read_lock(folders["lock"]).result
+    text = folders["lock"].read_text()
+    folders["lock"].write_text(text.replace("0a.dir", "ff.dir"))
+    assert tracking.read_lock(folders["lock"]).result != before
+    assert run(config(embed_base_mb=0), **folders, out=tmp_path / "out") == {"registered": 1}
+    (version,) = versions(tracked)
+    assert version.tags[tracking.RESULT] == before
+
+
 def test_a_result_that_was_not_tracked_cannot_be_registered(mlflow_client, folders, tmp_path):
     with pytest.raises(TableError, match="MLflow has no run of result"):
         run(config(), **folders, out=tmp_path / "out")
