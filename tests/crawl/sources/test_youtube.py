@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from datetime import date
-from importlib.util import find_spec
 
 import pytest
 
@@ -149,7 +148,6 @@ def test_without_yt_dlp_leave_to_download_is_one_message(tube, config, asked_of,
         asked_of(build(config(tube([]).base, download=True)))
 
 
-@pytest.mark.skipif(find_spec("yt_dlp") is None, reason="needs the extra youtube")
 def test_yt_dlp_knows_the_options(manners, tmp_path):
     visit = Visit(manners=manners(), own=tmp_path, fresh_hours=1.0)
     command = [sys.executable, "-m", "yt_dlp", *youtube.options(str(tmp_path), visit), "--version"]
