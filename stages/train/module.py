@@ -17,8 +17,7 @@ from stages import denoising
 from stages.config import settings
 from stages.families import Family
 from stages.train import noise
-
-Batch = tuple[Tensor, dict[str, Tensor]]  # latents_BCHW, conditions
+from stages.train.loading import Batch
 
 
 @settings
@@ -58,12 +57,12 @@ class Adaptation(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted denoising error of ``batch``."""
-        latents_BCHW, conditions = batch
+        latents_BCHW = batch.latents_BCHW
         eps_BCHW = noise.drawn(latents_BCHW, self._settings.noise)
         parts_B = noise.parts(len(latents_BCHW), self._settings.noise.levels)
         size = (latents_BCHW.shape[-2], latents_BCHW.shape[-1])
         levels_B = self.family.process.levels(parts_B, size).to(self.device)
-        conditions = self._with_dropout(conditions, len(latents_BCHW))
+        conditions = self._with_dropout(batch.conditions, len(latents_BCHW))
         error_B = denoising.squared_error(self.family, latents_BCHW, conditions, eps_BCHW, levels_B)
         loss: Tensor = (error_B * self.family.process.weight(levels_B, self._settings.noise.weighting)).mean()
         return loss

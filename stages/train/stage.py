@@ -1,11 +1,9 @@
 """Teach an adapter the subject under Lightning, with the prior beside it so that it is not lost."""
 
 import hashlib
-import logging
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -15,17 +13,14 @@ from stages.embeddings import Embeddings
 from stages.errors import ModelError
 from stages.families import Family
 from stages.records import ROLES, Point, Report, Role, Sample
-from stages.train.batches import Batches, Plan
+from stages.train.batches import Plan
 from stages.train.module import Optimisation
+from stages.train.trainer import Precision
 
 if TYPE_CHECKING:
     import lightning
-    from torch.utils.data import DataLoader
-
-    from stages.train.module import Batch
 
 Positive = Annotated[int, Field(gt=0)]
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 ADAPTER = "adapter.safetensors"
 
 
@@ -104,41 +99,26 @@ def fit(
     """Train until ``config.steps``, from ``checkpoint`` where it exists, and give the curves. ``extra`` may stop it."""
     import torch
 
-    from stages.train.callbacks import Checkpoints, Curves, Progress
+    from stages.train import loading, trainer
+    from stages.train.checkpoints import Checkpoints
+    from stages.train.curves import Curves
     from stages.train.module import Adaptation
+    from stages.train.progress import Progress
 
     done = torch.load(checkpoint, weights_only=True)["global_step"] if checkpoint.is_file() else 0
     measure = heldout_losses(family, samples, known, seed=config.seed)
     curves = Curves(measure, every=config.curve_every, steps=config.steps)
-    checkpoints = Checkpoints(checkpoint, every=config.checkpoint_every)
+    callbacks = [curves, Checkpoints(checkpoint, every=config.checkpoint_every), Progress(curves, steps=config.steps)]
     module = Adaptation(family, config.optimisation, empty=known.empty, steps=config.steps, seed=config.seed)
-    trainer = _trainer(config, [curves, checkpoints, Progress(curves, steps=config.steps), *extra])
-    loader = _loader(samples, known, config, start=done)
-    trainer.fit(module.train(), loader, ckpt_path=checkpoint if done else None, weights_only=True)
-    return curves.points
-
-
-def _trainer(config: Config, callbacks: "list[lightning.Callback]") -> "lightning.Trainer":
-    """One epoch of ``config.steps`` batches; what Lightning would write or print by itself is ours."""
-    import lightning
-
-    # Its remarks on workers, loggers and checkpoints within an epoch do not apply here.
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning")
-    return lightning.Trainer(
-        accelerator="gpu" if machine.device() == "cuda" else "cpu",
-        devices=1,
-        precision=config.precision,
-        max_steps=config.steps,
-        max_epochs=1,
-        gradient_clip_val=config.optimisation.clip,
-        callbacks=callbacks,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
+    trainer.build(
+        [*callbacks, *extra], precision=config.precision, steps=config.steps, clip=config.optimisation.clip
+    ).fit(
+        module.train(),
+        loading.loader(_plan(samples, config), known, start=done),
+        ckpt_path=checkpoint if done else None,
+        weights_only=True,
     )
+    return curves.points
 
 
 def digest(config: Config, *folders: Path) -> str:
@@ -173,16 +153,9 @@ def heldout_losses(
     return measure
 
 
-def _loader(samples: Sequence[Sample], known: Embeddings, config: Config, *, start: int) -> "DataLoader[Batch]":
-    """Batches of latents and prompts from step ``start`` on."""
-    import torch
-    from torch.utils.data import DataLoader
-
+def _plan(samples: Sequence[Sample], config: Config) -> Plan:
     chosen = [sample for sample in samples if sample.split == "train"]
-    plan = Plan(samples=chosen, size=config.batch, prior_share=config.prior_share, steps=config.steps, seed=config.seed)
-    pairs = [known.of(sample) for sample in chosen]
-    generator = torch.Generator().manual_seed(config.seed)  # its own: the loader would draw from the global one
-    return DataLoader(pairs, batch_sampler=Batches(plan, start=start), generator=generator)  # type: ignore[arg-type]
+    return Plan(samples=chosen, size=config.batch, prior_share=config.prior_share, steps=config.steps, seed=config.seed)
 
 
 def _report(points: Sequence[Point], family: Family, samples: Sequence[Sample]) -> Report:

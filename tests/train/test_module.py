@@ -7,6 +7,7 @@ import torch
 
 from stages import families
 from stages.train import module
+from stages.train.loading import Batch
 from stages.train.module import Adaptation, Optimisation, step_seed
 
 SOURCE = Path(module.__file__)
@@ -29,11 +30,12 @@ def adaptation(tiny_base, tiny_noise):
 @pytest.fixture
 def batch():
     generator = torch.Generator().manual_seed(1)
-    return torch.randn(8, 4, 8, 8, generator=generator), {"tokens": torch.randn(8, 8, 16, generator=generator)}
+    latents_BCHW = torch.randn(8, 4, 8, 8, generator=generator)
+    return Batch(latents_BCHW, {"tokens": torch.randn(8, 8, 16, generator=generator)}, [""] * 8)
 
 
-def louder(conditions):
-    return {name: value + 5 for name, value in conditions.items()}
+def louder(batch):
+    return batch._replace(conditions={name: value + 5 for name, value in batch.conditions.items()})
 
 
 def test_the_module_fits_a_page_and_knows_no_family():
@@ -70,30 +72,30 @@ def test_the_loss_is_the_weighted_error_at_stratified_timesteps(adaptation, batc
     torch.manual_seed(3)
     loss = one.training_step(batch, 0)
     torch.manual_seed(3)
-    noise = torch.randn_like(batch[0])
+    noise = torch.randn_like(batch.latents_BCHW)
     timesteps = one.family.process.levels(denoising.stratified(8)[torch.randperm(8)], (8, 8))
-    errors = denoising.squared_error(one.family, *batch, noise, timesteps)
+    errors = denoising.squared_error(one.family, batch.latents_BCHW, batch.conditions, noise, timesteps)
     torch.testing.assert_close(loss, (errors * one.family.process.weight(timesteps, tiny_noise().weighting)).mean())
 
 
 def test_a_dropped_caption_is_the_empty_one(adaptation, batch):
     """With nearly all captions dropped, other captions give the same loss."""
-    one, (latents, prompts) = adaptation(caption_dropout=0.9999), batch
+    one = adaptation(caption_dropout=0.9999)
     torch.manual_seed(3)
-    loss = one.training_step((latents, prompts), 0)
+    loss = one.training_step(batch, 0)
     torch.manual_seed(3)
-    assert torch.equal(loss, one.training_step((latents, louder(prompts)), 0))
+    assert torch.equal(loss, one.training_step(louder(batch), 0))
     undropped, empties = adaptation(), {"tokens": one.get_buffer("empty_tokens").expand(8, -1, -1)}
     torch.manual_seed(3)
-    assert torch.equal(loss, undropped.training_step((latents, empties), 0))
+    assert torch.equal(loss, undropped.training_step(batch._replace(conditions=empties), 0))
 
 
 def test_without_dropout_captions_count(adaptation, batch):
-    one, (latents, prompts) = adaptation(), batch
+    one = adaptation()
     torch.manual_seed(3)
-    loss = one.training_step((latents, prompts), 0)
+    loss = one.training_step(batch, 0)
     torch.manual_seed(3)
-    assert not torch.equal(loss, one.training_step((latents, louder(prompts)), 0))
+    assert not torch.equal(loss, one.training_step(louder(batch), 0))
 
 
 def test_a_checkpoint_holds_the_adapter_and_not_the_base(adaptation):

@@ -1,13 +1,9 @@
-"""What goes on beside training: curves, checkpoints, and a line on the terminal."""
+"""The curves of a training: loss, rate and held-out losses, one point every so many steps."""
 
-import os
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import lightning
-from tqdm import tqdm
 
 from stages.records import Point, Role
 
@@ -62,46 +58,3 @@ class Curves(lightning.Callback):
                 prior_loss=heldout["prior"],
             )
         )
-
-
-class Checkpoints(lightning.Callback):
-    """A checkpoint every ``every`` steps, outside DVC's outputs, under a temporary name until it is whole."""
-
-    def __init__(self, file: Path, *, every: int) -> None:
-        self._file = file
-        self._every = every
-
-    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any, **__: Any) -> None:
-        """Save when it is due."""
-        if trainer.global_step % self._every == 0:
-            temporary = self._file.with_suffix(f".{os.getpid()}.tmp")
-            trainer.save_checkpoint(temporary)
-            temporary.replace(self._file)
-
-
-class Progress(lightning.Callback):
-    """Steps, rate, time left and the losses on one line of the terminal; nothing where there is none."""
-
-    def __init__(self, curves: Curves, *, steps: int) -> None:
-        self._curves = curves
-        self._steps = steps
-        self._bar: Any = None
-
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Begin where the checkpoint left off."""
-        hidden = not sys.stderr.isatty()
-        self._bar = tqdm(desc="train", total=self._steps, initial=trainer.global_step, disable=hidden, leave=False)
-
-    def on_train_batch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, *_: Any
-    ) -> None:
-        """One step on."""
-        if trainer.global_step % 5 == 0:
-            point = self._curves.points[-1]
-            heldout = "" if point.heldout_loss is None else f", held-out {point.heldout_loss:.3f}"
-            self._bar.set_postfix_str(f"loss {outputs['loss'].item():.3f}{heldout}", refresh=False)
-        self._bar.update()
-
-    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Clear the line."""
-        self._bar.close()
