@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages.base import pictures, training
+from stages.base import origins, pictures, training
 from stages.base.origins import Origin
 from stages.config import settings
 from stages.errors import ModelError
@@ -57,7 +57,7 @@ def _copy(config: Config, shipped: Path, out: Path) -> Report:
             f"{folder}: its digest is {found}, not {config.digest}; restore it with `git checkout {folder}`"
         )
     shutil.copytree(folder, out, dirs_exist_ok=True)
-    return {"trained": 0, "bytes": sum(file.stat().st_size for file in out.rglob("*") if file.is_file())}
+    return {"trained": 0, "bytes": origins.size(out)}
 
 
 def _train(config: Config, out: Path) -> Report:
@@ -75,4 +75,4 @@ def _train(config: Config, out: Path) -> Report:
     pipeline = untrained(config.shape, words)
     report = training.fit(pipeline, labelled, config.training)
     training.save_half(pipeline, out)
-    return {"trained": 1, "bytes": sum(file.stat().st_size for file in out.rglob("*") if file.is_file()), **report}
+    return {"trained": 1, "bytes": origins.size(out), **report}
