@@ -25,6 +25,7 @@ TABLES: tuple[type[Owner], ...] = (Item, Frame, Redaction, Sample, Generation)
 CELL = 128  # pixels of a picture on the sheet
 LABEL = 14  # pixels of the line below it
 ACROSS = 12  # pictures in a row
+STAND_INS = ("twin", "lookalike")  # reasons that name the picture that stays; others name a refused one
 MOST = 240  # pictures of one reason on its sheet
 FONT, SIZE = cv2.FONT_HERSHEY_SIMPLEX, 0.38
 
@@ -69,7 +70,7 @@ def _shown(verdicts: Iterable[Verdict]) -> list[tuple[str, str]]:
     for verdict in sorted(verdicts, key=lambda each: (each.twin, each.id)):
         if verdict.twin != best:
             best = verdict.twin
-            shown.append((best, f"{best[:8]} stays"))
+            shown.append((best, f"{best[:8]} {'stays' if verdict.reason in STAND_INS else 'refused'}"))
         shown.append((verdict.id, f"{verdict.id[:8]} twin" if best else verdict.id[:8]))
     return shown[:MOST]
 

@@ -139,7 +139,7 @@ class Verdict:
     id: str
     keep: bool
     reason: str
-    twin: str  # id of the frame that was kept in its stead, for the reason "twin"
+    twin: str  # id of the frame that stays in its stead, or whose refusal it shares: "twin", "twin of opted out" …
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,8 @@ NOTICES = frozenset(
     ("copyrightnotice", "acquirelicensepage", "dc:rights", "dc.rights", "dcterms.rights", "copyright", "rights",
      "cc:attributionurl", "plus:licensorurl")
 )  # fmt: skip
+OPTED_OUT = "opted out"  # the rule that a denial of training is refused by
+RESERVED = "rights reserved"  # the rule on what says of itself that all rights are
 REFUSALS = ("all rights reserved", "alle rechte vorbehalten", "tous droits réservés", "todos los derechos reservados")
 
 
@@ -62,7 +64,7 @@ ALLOWED = Decision(verdict="allow", rule="")
 
 def decide(item: Item, policy: Policy) -> Decision:
     """Whether ``item`` may be used: what forbids it goes first, then what a person must look at."""
-    evidence = [each for each in item.licence_evidence if policy.word_of == "all" or each.where == "sidecar"]
+    evidence = _counting(item, policy)
     licence = item.licence if policy.word_of == "all" else licence_of(evidence)
     if refusal := _refusal(item, _terms(licence, evidence), policy, licensed=licence in TERMS):
         return Decision(verdict="deny", rule=refusal)
@@ -70,6 +72,11 @@ def decide(item: Item, policy: Policy) -> Decision:
     if doubt and item.id not in policy.reviewed:
         return Decision(verdict="review", rule=doubt)
     return ALLOWED
+
+
+def reserved(item: Item, policy: Policy) -> bool:
+    """Whether something that ``policy`` counts says of ``item`` itself, and not of its page, that all rights are reserved."""
+    return _reserves(_counting(item, policy))
 
 
 def licence_of(evidence: Iterable[Evidence]) -> str:
@@ -117,6 +124,11 @@ def consents(records: Iterable[Consent], *, on: date, scopes: Iterable[Scope]) -
     return {each.id: _void(each, on, wanted) for each in records}
 
 
+def withdrawn(records: Iterable[Consent], *, on: date) -> frozenset[str]:
+    """The ids of the consents that were taken back by the day ``on``, which says more than that there is none."""
+    return frozenset(each.id for each in records if _revoked(each, on))
+
+
 def consented(item: Item, known: Mapping[str, str]) -> bool:
     """Whether a record that counts covers the people in ``item``; ``known`` is from ``consents``."""
     return bool(item.consent) and known.get(item.consent, "there is no such record") == ""
@@ -129,6 +141,11 @@ def void_consents(items: Iterable[Item], known: Mapping[str, str]) -> list[str]:
     return [f"{id}: {reason}" for id, reason in why.items() if reason]
 
 
+def _counting(item: Item, policy: Policy) -> list[Evidence]:
+    """The statements on ``item`` that ``policy`` listens to."""
+    return [each for each in item.licence_evidence if policy.word_of == "all" or each.where == "sidecar"]
+
+
 def _terms(licence: str, evidence: Iterable[Evidence]) -> list[Terms]:
     """The terms of ``licence``; where it is unknown, of all that is stated and known, so that each can forbid."""
     names = [licence] if licence in TERMS else [_name(each) for each in evidence]
@@ -138,7 +155,7 @@ def _terms(licence: str, evidence: Iterable[Evidence]) -> list[Terms]:
 def _refusal(item: Item, terms: Sequence[Terms], policy: Policy, *, licensed: bool) -> str:
     denied = any(each.verdict == "deny" and each.category in policy.opt_outs for each in item.signals)
     if denied and not (licensed and policy.licence_overrides):
-        return "opted out"
+        return OPTED_OUT
     return next((why for each in terms if (why := _barred(each, policy.use))), "")
 
 
@@ -156,7 +173,7 @@ def _doubt(licence: str, evidence: Sequence[Evidence], policy: Policy) -> str:
     if policy.unlicensed == "review" and licences.conflict(statements(evidence)):
         return "licences conflict"
     if policy.unlicensed == "review" and licence not in TERMS:
-        return "licence unknown"
+        return RESERVED if _reserves(evidence) else "licence unknown"
     terms = _terms(licence, evidence)
     if policy.platform_terms == "review" and any(each.platform for each in terms):
         return "licence of a platform"
@@ -175,7 +192,15 @@ def _states(evidence: Evidence) -> bool:
     """Whether ``evidence`` states a licence, or refuses all; a notice of copyright alone does neither."""
     if evidence.where.split(" ")[-1].lower() not in NOTICES:
         return True
-    return bool(_name(evidence)) or any(words in evidence.raw.lower() for words in REFUSALS)
+    return bool(_name(evidence)) or _refuses(evidence)
+
+
+def _refuses(evidence: Evidence) -> bool:
+    return any(words in evidence.raw.lower() for words in REFUSALS)
+
+
+def _reserves(evidence: Iterable[Evidence]) -> bool:
+    return any(each.scope == "picture" and _refuses(each) for each in evidence)
 
 
 def _name(evidence: Evidence) -> str:
@@ -185,8 +210,12 @@ def _name(evidence: Evidence) -> str:
     return licences.spdx(evidence.raw)
 
 
+def _revoked(record: Consent, on: date) -> bool:
+    return bool(record.revoked) and date.fromisoformat(record.revoked) <= on
+
+
 def _void(record: Consent, on: date, scopes: Iterable[Scope]) -> str:
-    if record.revoked and date.fromisoformat(record.revoked) <= on:
+    if _revoked(record, on):
         return f"revoked on {record.revoked}"
     if date.fromisoformat(record.granted) > on:
         return f"granted only from {record.granted}"

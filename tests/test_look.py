@@ -168,6 +168,12 @@ def test_what_clean_left_is_shown_by_reason_and_twins_follow_their_best(tmp_path
         assert decode(content)[0, 0, 0] == greys[label[:8]]
 
 
+def test_a_copy_of_a_refused_picture_follows_that_one(tmp_path):
+    folder, ids = cleaned(tmp_path, {51: ("opted out", ""), 60: ("twin of opted out", 51)})
+    labels = [label for label, _ in look.judged(folder)["twin of opted out"]]
+    assert labels == [f"{ids[51][:8]} refused", f"{ids[60][:8]} twin"]
+
+
 def test_main_of_clean_leaves_one_sheet_for_each_reason(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     folder, ids = cleaned(tmp_path, {0: ("broken", ""), 51: ("", ""), 60: ("licence unknown", "")})

@@ -77,6 +77,9 @@ def test_every_licence_by_every_use(use):
         assert decided == expected(licence, use), licence
 
 
+RESERVED = {"licensed": "rights reserved", "own": "licence unknown"}  # to "own" only a sidecar can say so
+
+
 @pytest.mark.parametrize(
     ("policy", "decided"),
     [
@@ -88,7 +91,7 @@ def test_every_licence_by_every_use(use):
 )
 def test_what_no_licence_is_known_of(policy, decided):
     assert ruled(policy=POLICIES[policy]) == decided
-    assert ruled("all rights reserved", policy=POLICIES[policy]) == decided
+    assert ruled("all rights reserved", policy=POLICIES[policy]) == (decided[0], decided[1] and RESERVED[policy])
 
 
 @pytest.mark.parametrize(
@@ -261,6 +264,16 @@ def test_a_source_is_named_in_one_line(values, line):
     assert rights.attribution(item("CC-BY-4.0", **values)) == line
 
 
+def test_a_picture_reserves_its_rights_where_a_word_that_counts_says_so_of_itself():
+    words = said("© Ann. All rights reserved", where="xmp dc:rights")
+    assert rights.reserved(item(evidence=words), LICENSED)
+    assert not rights.reserved(item(evidence=words), POLICIES["own"])
+    page = said("all rights reserved", scope="page")
+    assert not rights.reserved(item(evidence=page), LICENSED)
+    assert ruled(evidence=page) == ("review", "licence unknown")
+    assert not rights.reserved(item("CC-BY-4.0"), LICENSED)
+
+
 def consent(id="release-1", **others):
     values = {"subjects": ("S-1",), "basis": "model release", "scope": ("train", "publish"), "granted": "2026-01-01"}
     return Consent(id=id, **(values | {"expires": "2026-12-31", "revoked": "", "evidence": ""} | others))
@@ -294,3 +307,9 @@ def test_a_consent_that_no_record_has_counts_as_none_and_is_said():
     items = [item(consent=id) for id in ("release-1", "gone", "typo", "", "gone")]
     assert [rights.consented(each, known) for each in items] == [True, False, False, False, False]
     assert rights.void_consents(items, known) == ["gone: revoked on 2026-02-01", "typo: there is no such record"]
+
+
+def test_only_a_consent_that_was_taken_back_by_the_day_is_withdrawn():
+    records = [consent(), consent("back", revoked="2026-06-01"), consent("over", expires="2026-02-01")]
+    assert rights.withdrawn(records, on=date(2026, 5, 31)) == frozenset()
+    assert rights.withdrawn(records, on=date(2026, 6, 1)) == {"back"}

@@ -51,6 +51,7 @@ CONFIG = Config(
     twin_distance=40,
     twin_looks="mirrored",
     min_hash_quality=50,
+    refused_twins="reserved",
     likeness=None,
     thin=3,
 )
@@ -238,10 +239,26 @@ def test_another_policy_decides_again_over_the_same_crawl(judged):
 
 
 def test_a_policy_that_refuses_everything_says_which_rule_refused_how_many(judged):
-    with pytest.raises(TableError, match=r"none of 107 frames stays \(1 broken, 106 licence unknown\); .*conf/policy"):
+    with pytest.raises(
+        TableError, match=r"none of 107 frames stays \(106 licence unknown, 1 broken\); loosen .*conf/policy"
+    ):
         judged(policy=POLICIES["own"])
 
 
 def test_nothing_kept_is_an_error_with_the_reasons(judged):
-    with pytest.raises(TableError, match=r"clean: none of 107 frames stays \(1 broken, .*\d+ small.*loosen conf/clean"):
+    with pytest.raises(
+        TableError, match=r"clean: none of 107 frames stays \(\d+ small, .*1 broken, .*loosen conf/clean"
+    ):
         judged(min_side=5000)
+
+
+def test_of_files_of_ones_own_the_message_names_where_their_rights_are_stated(judged, measured, tmp_path):
+    folder = tmp_path / "crawl"
+    shutil.copytree(measured / "crawl", folder)
+    items = tables.read(folder, Item)
+    theirs = {each.id for each in items[:20]}
+    tables.write(folder, Item, [dataclasses.replace(each, page="") if each.id in theirs else each for each in items])
+    with pytest.raises(
+        TableError, match=rf"state the licence of the \d+ files of your own in {tmp_path}/own/rights\.yaml"
+    ):
+        judged({"crawled": folder}, policy=POLICIES["own"])
