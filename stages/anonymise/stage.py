@@ -14,7 +14,7 @@ from stages import attribution, machine, plugins, rights, shards, tables
 from stages.anonymise.redact import Method, redact
 from stages.config import settings
 from stages.detectors import Detector
-from stages.errors import ImageError
+from stages.failures import check
 from stages.images import Pixels, decode
 from stages.records import Consent, Failure, Frame, Item, Quality, Redaction, Region, Report, Verdict
 
@@ -95,7 +95,8 @@ def run(config: Config, *, crawled: Path, frames: Path, measured: Path, cleaned:
     rows = [Redaction(id=id, regions=count, place=writer.places[id]) for id, count in counts.items()]
     tables.write(out, Redaction, rows)
     tables.write(out, Failure, failures)
-    _check(failures, len(jobs), config.max_failures)
+    cure = "choose method fill or a wider margin, or block them in clean.blocklist"
+    check(failures, len(jobs), most=config.max_failures, where="anonymise", cure=cure)
     spared = sum(bool(job.faces and rights.consented(job.item, known)) for job in jobs if job.frame.id not in counts)
     return {"redacted": len(rows), "regions": sum(counts.values()), "with_consent": spared, "failed": len(failures)}
 
@@ -165,12 +166,3 @@ def _job(
         name for name, kind in kinds.items() if must_go(item, kind.policy.whose, known) and (faces or not kind.measured)
     ]
     return Job(frame=frame, item=item, faces=faces, kinds=tuple(names))
-
-
-def _check(failures: Sequence[Failure], frames: int, most: float) -> None:
-    if len(failures) > most * frames:
-        first = f"{failures[0].what}: {failures[0].reason}"
-        raise ImageError(
-            f"anonymise: {len(failures)} of {frames} pictures failed, more than max_failures allows; choose method fill or a "
-            f"wider margin, or block them in clean.blocklist; the first: {first}"
-        )

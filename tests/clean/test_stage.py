@@ -73,7 +73,7 @@ def measured(tmp_path_factory):
         crawl.run(fetch, own=root, out=root / "crawl")
     defaults = load(Path(__file__).parents[2] / "params.yaml", "frames", frames.Config)
     frames.run(defaults, crawled=root / "crawl", out=root / "frames")
-    limits = {"side": 512, "seconds": 60.0, "gigabytes": 1.0, "threads": 1}
+    limits = {"side": 512, "seconds": 60.0, "gigabytes": 1.0, "threads": 1, "max_failures": 1.0}
     config = measure.Config(detector=detector, embedding=None, aesthetic=None, nsfw=None, **limits)
     measure.run(config, crawled=root / "crawl", frames=root / "frames", out=root / "measure")
     return root
