@@ -107,7 +107,7 @@ def test_broken_videos_are_rows_with_reasons_and_the_others_go_on(config, crawle
 def test_too_many_broken_videos_stop_the_stage_with_their_reasons(config, crawled, film, sound, tmp_path):
     folder = crawled(("video", film()), ("video", b"no video"), ("video", sound), ("image", b"picture"))
     run(config(max_failures=0.5), crawled=folder, out=tmp_path / "out")
-    with pytest.raises(ImageError, match=r"^frames: 2 of 4 failed.* has no video track (1); not a video"):
+    with pytest.raises(ImageError, match=r"^frames: 2 of 4 failed.* has no video track \(1\); not a video"):
         run(config(max_failures=0.49), crawled=folder, out=tmp_path / "out")
     assert len(tables.read(tmp_path / "out", Failure)) == 2
 
