@@ -130,7 +130,15 @@ def tiny_samples():
         png = encode_png(cv2.resize(colours, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC))
         text = f"a photo of {word}" if number % 2 else f"a {word} wall"
         values = {"id": f"{frame}-00", "frame": frame, "variant": 0, "text": text, "role": role, "split": split}
-        rows.append(({**values, "group": frame, "width": SIDE, "height": SIDE}, png))
+        sizes = {
+            "width": SIDE,
+            "height": SIDE,
+            "source_width": SIDE,
+            "source_height": SIDE,
+            "crop_left": 0,
+            "crop_top": 0,
+        }
+        rows.append(({**values, "group": frame, **sizes}, png))
     return rows
 
 
@@ -172,6 +180,18 @@ def tiny_noise():
 
 
 @pytest.fixture(scope="session")
+def tiny_adapter():
+    """A LoRA of rank two on ``TARGETS``; give others to change it, ``kind`` by its name."""
+    from stages.adapters import Adapter
+
+    def adapter(*, kind="lora", **others):
+        values = {"rank": 2, "alpha": 2.0, "dropout": 0.0, "targets": TARGETS, "text_targets": ()}
+        return Adapter(kind={"name": kind}, **(values | others))
+
+    return adapter
+
+
+@pytest.fixture(scope="session")
 def tiny_training(tiny_noise):
     """Settings under which twelve steps change every picture; give others to change them."""
     from stages.train.module import Optimisation
@@ -181,7 +201,15 @@ def tiny_training(tiny_noise):
         how = {"lr": 0.05, "warmup": 2, "weight_decay": 0.01, "clip": 1.0}
         how |= {"caption_dropout": 0.25, "noise": tiny_noise(), "ema_decay": 0.0}
         how |= {name: others.pop(name) for name in list(others) if name in how}
-        values = {"family": "tiny", "rank": 2, "alpha": 4.0, "dropout": 0.0, "targets": TARGETS, "steps": 12}
+        values = {
+            "family": "tiny",
+            "adapter": {"name": "lora"},
+            "rank": 2,
+            "alpha": 4.0,
+            "dropout": 0.0,
+            "targets": TARGETS,
+            "steps": 12,
+        }
         values |= {"batch": 4, "prior_share": 0.5, "precision": "32-true", "seed": 3, "threads": 1}
         values |= {"curve_every": 5, "checkpoint_every": 4, "optimisation": Optimisation(**how)}
         return Config(**(values | others))
