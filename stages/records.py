@@ -133,6 +133,19 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """The one policy by which ``clean`` judged the rights to all frames. ``id`` is its digest, see ``rights.digest``."""
+
+    id: str
+    policy: str  # its name, as in conf/policy
+    commercial: bool  # the declared use: the model may earn money
+    publish: bool  # its weights leave the house
+    adapt: bool  # pictures are changed
+    settings: Mapping[str, str]  # all of the policy, as text: "use.publish" to "true"
+    consent_on: str  # YYYY-MM-DD, the day on which a consent had to count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """Whether one frame stays, and if not, why. ``reason`` is empty when it stays."""
 

@@ -15,7 +15,7 @@ from typing import Literal
 from stages import licences
 from stages.config import settings
 from stages.licences import TERMS, Terms
-from stages.records import Consent, Evidence, Item, Scope
+from stages.records import Consent, Evidence, Item, Ruling, Scope
 
 # Fields that say who holds the rights or where to buy some. They are no licence, but may name one or refuse all.
 NOTICES = frozenset(
@@ -24,6 +24,7 @@ NOTICES = frozenset(
 )  # fmt: skip
 OPTED_OUT = "opted out"  # the rule that a denial of training is refused by
 RESERVED = "rights reserved"  # the rule on what says of itself that all rights are
+NO_RECORD = "there is no such record"
 REFUSALS = ("all rights reserved", "alle rechte vorbehalten", "tous droits réservés", "todos los derechos reservados")
 
 
@@ -40,6 +41,7 @@ class Use:
 class Policy:
     """What must speak for a picture, and what may speak against it. One of ``conf/policy``."""
 
+    id: str  # the name of its file, for cards and the registry
     use: Use
     unlicensed: Literal["review", "allow"]  # pictures of which no known licence is stated
     word_of: Literal["all", "sidecar"]  # whose statements count; sidecar: only what the user states by hand
@@ -99,9 +101,32 @@ def digest(policy: Policy) -> str:
     return hashlib.sha256(json.dumps(asdict(policy), sort_keys=True).encode()).hexdigest()
 
 
-def mark(policy: Policy) -> int:
-    """The head of the digest as a number below 2**48, which a report of numbers holds without loss."""
-    return int(digest(policy)[:12], 16)
+def ruling(policy: Policy, *, consent_on: date) -> Ruling:
+    """``policy`` as the row that travels with what it chose."""
+    values = {key: value for key, value in asdict(policy).items() if key not in ("id", "use", "reviewed")}
+    settings_of = {f"use.{key}": _text(value) for key, value in asdict(policy.use).items()}
+    settings_of |= {key: _text(value) for key, value in values.items()}
+    return Ruling(
+        id=digest(policy),
+        policy=policy.id,
+        commercial=policy.use.commercial,
+        publish=policy.use.publish,
+        adapt=policy.use.adapt,
+        settings={**settings_of, "reviewed": str(len(policy.reviewed))},
+        consent_on=consent_on.isoformat(),
+    )
+
+
+def use(ruling: Ruling) -> str:
+    """The declared use in words: "commercial, published, adapted"."""
+    words = {"commercial": ruling.commercial, "published": ruling.publish, "adapted": ruling.adapt}
+    return ", ".join(word if holds else f"not {word}" for word, holds in words.items())
+
+
+def restrictions(ruling: Ruling) -> list[str]:
+    """What must not be done with what was chosen under ``ruling``; nothing when it may be published and sold."""
+    barred = {"not for publication": not ruling.publish, "not commercial": not ruling.commercial}
+    return [words for words, holds in barred.items() if holds]
 
 
 def attribution(item: Item) -> str:
@@ -110,7 +135,8 @@ def attribution(item: Item) -> str:
     Where the source asks for a line of its own, that one stands in for title and author.
     """
     named = item.credit or f"{item.title or 'Untitled'} by {item.author or 'unknown'}"
-    return " ".join(f"{named}, {item.licence or 'licence unknown'}, {item.url}".split())
+    licence = licences.label(item.licence) if item.licence else "licence unknown"
+    return " ".join(f"{named}, {licence}, {item.url}".split())
 
 
 def needed(*, publish: bool) -> tuple[Scope, ...]:
@@ -131,19 +157,26 @@ def withdrawn(records: Iterable[Consent], *, on: date) -> frozenset[str]:
 
 def consented(item: Item, known: Mapping[str, str]) -> bool:
     """Whether a record that counts covers the people in ``item``; ``known`` is from ``consents``."""
-    return bool(item.consent) and known.get(item.consent, "there is no such record") == ""
+    return bool(item.consent) and known.get(item.consent, NO_RECORD) == ""
 
 
 def void_consents(items: Iterable[Item], known: Mapping[str, str]) -> list[str]:
     """A line for each consent that ``items`` name and that does not count: its id, and why."""
     named = sorted({item.consent for item in items if item.consent})
-    why = {id: known.get(id, "there is no such record") for id in named}
+    why = {id: known.get(id, NO_RECORD) for id in named}
     return [f"{id}: {reason}" for id, reason in why.items() if reason]
 
 
 def _counting(item: Item, policy: Policy) -> list[Evidence]:
     """The statements on ``item`` that ``policy`` listens to."""
     return [each for each in item.licence_evidence if policy.word_of == "all" or each.where == "sidecar"]
+
+
+def _text(value: object) -> str:
+    """A value of a policy as one would write it in YAML."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return (", ".join(value) or "none") if isinstance(value, tuple) else str(value)
 
 
 def _terms(licence: str, evidence: Iterable[Evidence]) -> list[Terms]:

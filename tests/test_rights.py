@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import json
 from datetime import date
 from pathlib import Path
 
@@ -246,8 +245,35 @@ def test_policies_that_differ_in_any_value_differ_in_their_digest():
     digests |= {rights.digest(changed(reviewed=("a",))), rights.digest(changed(use=USES[0]))}
     assert len(digests) == 6
     assert all(len(digest) == 64 for digest in digests)
-    assert rights.mark(LICENSED) == int(rights.digest(LICENSED)[:12], 16) < 2**48
-    assert json.loads(json.dumps(float(rights.mark(LICENSED)))) == rights.mark(LICENSED)
+
+
+@pytest.mark.parametrize("name", sorted(POLICIES))
+def test_a_policy_bears_the_name_of_its_file(name):
+    assert POLICIES[name].id == name
+
+
+def test_a_ruling_says_all_that_its_policy_says():
+    policy = changed(reviewed=("a", "b"), opt_outs=())
+    ruling = rights.ruling(policy, consent_on=date(2026, 6, 1))
+    assert (ruling.id, ruling.policy, ruling.consent_on) == (rights.digest(policy), "licensed", "2026-06-01")
+    assert set(ruling.settings) == set(dataclasses.asdict(policy)) - {"id", "use"} | {
+        f"use.{key}" for key in dataclasses.asdict(policy.use)
+    }
+    assert ruling.settings["use.publish"] == ruling.settings["use.commercial"] == "true"
+    assert (ruling.settings["opt_outs"], ruling.settings["reviewed"]) == ("none", "2")
+
+
+@pytest.mark.parametrize("use", USES)
+def test_what_a_use_leaves_out_is_a_restriction(use):
+    ruling = rights.ruling(changed(use=use), consent_on=date(2026, 6, 1))
+    barred = rights.restrictions(ruling)
+    assert ("not for publication" in barred) is not use.publish
+    assert ("not commercial" in barred) is not use.commercial
+    words = rights.use(ruling).split(", ")
+    assert words == [
+        f"{'' if holds else 'not '}{word}"
+        for word, holds in (("commercial", use.commercial), ("published", use.publish), ("adapted", use.adapt))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -257,6 +283,7 @@ def test_policies_that_differ_in_any_value_differ_in_their_digest():
         ({"title": "", "author": ""}, "Untitled by unknown, CC-BY-4.0, http://a.test/a.jpg"),
         ({"credit": "Photo: Ann / Agency"}, "Photo: Ann / Agency, CC-BY-4.0, http://a.test/a.jpg"),
         ({"licence": ""}, "T by A, licence unknown, http://a.test/a.jpg"),
+        ({"licence": OWN}, "T by A, own, or by contract, http://a.test/a.jpg"),
         ({"title": "two\n\n# lines\t here"}, "two # lines here by A, CC-BY-4.0, http://a.test/a.jpg"),
     ],
 )

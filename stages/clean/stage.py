@@ -1,5 +1,6 @@
 """Decide which frames stay: those we may use, that are good enough, and the best of their near-duplicates."""
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,9 +15,11 @@ from stages.clean.rules import Config, check_measured
 from stages.clean.suggestions import Suggestion, suggestions
 from stages.clean.verdicts import Known, judge
 from stages.errors import ConfigError, TableError
-from stages.records import Consent, Frame, Item, Quality, Report, Verdict
+from stages.records import Consent, Frame, Item, Quality, Report, Ruling, Verdict
 
 __all__ = ["Config", "run"]
+
+log = logging.getLogger(__name__)
 
 RIGHTS = "rights.yaml"  # of the source ``folder``: beside the pictures or inside their archive
 UNSTATED = ("licence unknown", rights.RESERVED, "licences conflict")  # what a word of the owner settles
@@ -26,7 +29,8 @@ EMBEDDINGS = "embedding"  # the tensors that ``measure`` may leave, by frame
 def run(config: Config, *, own: Path, crawled: Path, frames: Path, measured: Path, out: Path) -> Report:
     """Write one ``Verdict`` for each ``Frame``; report how many stay, how many go for which reason, and of what.
 
-    Beside them lie a ``Balance`` of what stays and a ``Suggestion`` for each bound; neither changes a verdict.
+    Beside them lie a ``Balance`` of what stays and a ``Suggestion`` for each bound; neither changes a verdict. The
+    ``Ruling`` tells whoever reads the verdicts by which policy they were given.
 
     Raises:
         ConfigError: when an entry of the block-list is none, or a rule in use has nothing measured to act on.
@@ -54,9 +58,11 @@ def run(config: Config, *, own: Path, crawled: Path, frames: Path, measured: Pat
     tables.write(out, Verdict, verdicts)
     tables.write(out, Balance, sources)
     tables.write(out, Suggestion, advice)
+    ruling = rights.ruling(config.policy, consent_on=config.consent_on)
+    tables.write(out, Ruling, [ruling])
+    log.info("clean: by the policy %s, for a use that is %s", ruling.policy, rights.use(ruling))
     _check(verdicts, {frame.id: items[frame.item] for frame in stills}, own=own)
-    decided = {"policy": rights.mark(config.policy)}
-    return {**_outcome(verdicts), **decided, **_groups(verdicts), **summary(sources), **_advised(advice)}
+    return {**_outcome(verdicts), **_groups(verdicts), **summary(sources), **_advised(advice)}
 
 
 def _vectors(measured: Path) -> Mapping[str, NDArray[np.float32]]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from stages import attribution, rights, shards, tables
 from stages.images import decode
-from stages.records import Frame, Item, Redaction, Role, Sample
+from stages.records import Frame, Item, Redaction, Role, Ruling, Sample
 
 SPLITS: dict[str, Literal["train", "test"]] = {"train": "train", "heldout": "test"}  # the names that others know
 
@@ -30,6 +30,9 @@ class Entry:
     licence: str  # SPDX
     attribution: str
     consent: str
+    policy: str  # by which it was chosen
+    policy_sha256: str
+    use: str  # that the policy was to allow, in words
 
     @property
     def file(self) -> str:
@@ -47,6 +50,7 @@ class Stores:
 
     crawl: Path
     frames: Path
+    clean: Path
     anonymise: Path
     prepare: Path
 
@@ -58,9 +62,10 @@ def read(stores: Stores, *, variants: bool) -> list[Entry]:
         TableError: when a stage has not run.
     """
     items, frames = tables.by_id(stores.crawl, Item), tables.by_id(stores.frames, Frame)
+    (ruling,) = tables.read(stores.clean, Ruling)
     redacted = {row.id: row.regions for row in tables.read(stores.anonymise, Redaction)}
     return [
-        _entry(sample, items[frames[sample.frame].item], redacted.get(sample.frame, 0))
+        _entry(sample, items[frames[sample.frame].item], redacted.get(sample.frame, 0), ruling)
         for sample in tables.read(stores.prepare, Sample)
         if variants or not sample.variant
     ]
@@ -90,7 +95,7 @@ def whole(stores: Stores) -> Callable[[Entry], bytes]:
     return pixels
 
 
-def _entry(sample: Sample, item: Item, redacted: int) -> Entry:
+def _entry(sample: Sample, item: Item, redacted: int, ruling: Ruling) -> Entry:
     return Entry(
         id=sample.id,
         frame=sample.frame,
@@ -106,4 +111,7 @@ def _entry(sample: Sample, item: Item, redacted: int) -> Entry:
         licence=item.licence,
         attribution=rights.attribution(item),
         consent=item.consent,
+        policy=ruling.policy,
+        policy_sha256=ruling.id,
+        use=rights.use(ruling),
     )

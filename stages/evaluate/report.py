@@ -8,6 +8,7 @@ import base64
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,20 @@ from stages import licences, rights, shards, tables
 from stages.errors import ImageError
 from stages.evaluate.pictures import Pictures
 from stages.images import Pixels, decode, encode_png
-from stages.records import ARMS, Failure, Frame, Item, Point, Quality, Redaction, Sample, Score, Verdict
+from stages.records import (
+    ARMS,
+    Consent,
+    Failure,
+    Frame,
+    Item,
+    Point,
+    Quality,
+    Redaction,
+    Ruling,
+    Sample,
+    Score,
+    Verdict,
+)
 
 COLUMNS = 12  # of the subject's grid
 EXAMPLES = 4  # pictures for each reason
@@ -52,6 +66,7 @@ def page(sources: Sources, scores: Sequence[Score], pictures: Pictures) -> str:
     template = environment.from_string((files(__package__) / "report.html.j2").read_text(encoding="utf-8"))
     items = tables.by_id(sources.crawled, Item)
     points, used = tables.read(sources.trained, Point), _used(sources, items, pictures.samples)
+    (ruling,) = tables.read(sources.cleaned, Ruling)
     return template.render(
         scores=scores,
         funnel=list(_funnel(sources)),
@@ -65,9 +80,12 @@ def page(sources: Sources, scores: Sequence[Score], pictures: Pictures) -> str:
         prior=list(_prior_rows(pictures)),
         curves=[_curve(label, points, field) for label, field in _CURVES],
         credits=sorted(map(rights.attribution, used)),
-        licences=sorted(Counter(item.licence or "unknown" for item in used).items()),
+        licences=sorted(Counter(licences.label(item.licence) for item in used).items()),
         duties=licences.duties(item.licence for item in used),
-        consents=sorted({item.consent for item in used if item.consent}),
+        ruling=ruling,
+        use=rights.use(ruling),
+        restrictions=rights.restrictions(ruling),
+        consents=_consents(sources, used, ruling),
         columns=COLUMNS,
     )
 
@@ -189,6 +207,16 @@ def _used(sources: Sources, items: dict[str, Item], samples: Sequence[Sample]) -
     """The items whose pictures were used to train or to judge."""
     frames = tables.by_id(sources.frames, Frame)
     return [items[id] for id in sorted({frames[sample.frame].item for sample in samples})]
+
+
+def _consents(sources: Sources, used: Sequence[Item], ruling: Ruling) -> list[tuple[str, str]]:
+    """Each consent that ``used`` name, and why it does not count; empty where it does."""
+    known = rights.consents(
+        tables.read(sources.crawled, Consent),
+        on=date.fromisoformat(ruling.consent_on),
+        scopes=rights.needed(publish=ruling.publish),
+    )
+    return [(id, known.get(id, rights.NO_RECORD)) for id in sorted({item.consent for item in used if item.consent})]
 
 
 def _inline(pixels: Pixels) -> str:

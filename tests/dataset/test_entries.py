@@ -70,6 +70,6 @@ def test_a_redacted_picture_leaves_the_house_redacted(stores):
 
 
 def test_without_the_stages_there_is_a_message(tmp_path):
-    nothing = entries.Stores(**dict.fromkeys(("crawl", "frames", "anonymise", "prepare"), tmp_path))
+    nothing = entries.Stores(**dict.fromkeys(("crawl", "frames", "clean", "anonymise", "prepare"), tmp_path))
     with pytest.raises(TableError, match="dvc repro"):
         entries.read(nothing, variants=False)
