@@ -8,7 +8,7 @@ the web. No legal advice.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Literal
 
@@ -30,11 +30,10 @@ REFUSALS = ("all rights reserved", "alle rechte vorbehalten", "tous droits rése
 
 @settings
 class Use:
-    """What the trained model is for."""
+    """What the trained model is for. Every picture is adapted for it: cropped to a size, and faces made unrecognisable."""
 
     commercial: bool  # it may earn money
     publish: bool  # its weights leave the house
-    adapt: bool  # pictures are changed: cropped, faces made unrecognisable
 
 
 @settings
@@ -111,15 +110,15 @@ def ruling(policy: Policy, *, consent_on: date) -> Ruling:
         policy=policy.id,
         commercial=policy.use.commercial,
         publish=policy.use.publish,
-        adapt=policy.use.adapt,
+        word_of=policy.word_of,
         settings={**settings_of, "reviewed": str(len(policy.reviewed))},
         consent_on=consent_on.isoformat(),
     )
 
 
 def use(ruling: Ruling) -> str:
-    """The declared use in words: "commercial, published, adapted"."""
-    words = {"commercial": ruling.commercial, "published": ruling.publish, "adapted": ruling.adapt}
+    """The declared use in words: "commercial, published"."""
+    words = {"commercial": ruling.commercial, "published": ruling.publish}
     return ", ".join(word if holds else f"not {word}" for word, holds in words.items())
 
 
@@ -127,6 +126,11 @@ def restrictions(ruling: Ruling) -> list[str]:
     """What must not be done with what was chosen under ``ruling``; nothing when it may be published and sold."""
     barred = {"not for publication": not ruling.publish, "not commercial": not ruling.commercial}
     return [words for words, holds in barred.items() if holds]
+
+
+def as_ruled(item: Item, ruling: Ruling) -> Item:
+    """``item`` with the licence that ``ruling`` went by: where the user's word alone counts, the one in ``rights.yaml``."""
+    return item if ruling.word_of == "all" else replace(item, licence=licence_of(_sidecar(item)))
 
 
 def attribution(item: Item) -> str:
@@ -169,7 +173,11 @@ def void_consents(items: Iterable[Item], known: Mapping[str, str]) -> list[str]:
 
 def _counting(item: Item, policy: Policy) -> list[Evidence]:
     """The statements on ``item`` that ``policy`` listens to."""
-    return [each for each in item.licence_evidence if policy.word_of == "all" or each.where == "sidecar"]
+    return list(item.licence_evidence) if policy.word_of == "all" else _sidecar(item)
+
+
+def _sidecar(item: Item) -> list[Evidence]:
+    return [each for each in item.licence_evidence if each.where == "sidecar"]
 
 
 def _text(value: object) -> str:
@@ -196,7 +204,7 @@ def _barred(terms: Terms, use: Use) -> str:
     """What of ``use`` the terms forbid."""
     if use.commercial and not terms.commercial:
         return "licence non-commercial"
-    if use.adapt and not (terms.derivatives if use.publish else terms.private_changes):
+    if not (terms.derivatives if use.publish else terms.private_changes):
         return "licence without adaptations"
     return ""
 

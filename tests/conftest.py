@@ -255,7 +255,7 @@ def tiny_ruling():
     """By the policy of a studio that may publish and sell."""
     from stages.records import Ruling
 
-    use = {"commercial": True, "publish": True, "adapt": True}
+    use = {"commercial": True, "publish": True, "word_of": "all"}
     values = {"use.publish": "true", "unlicensed": "review"}
     return Ruling(id="5" * 64, policy="studio", settings=values, consent_on="2026-06-01", **use)
 

@@ -16,7 +16,7 @@ from stages.config import settings
 from stages.detectors import Detector
 from stages.failures import check
 from stages.images import Pixels, decode
-from stages.records import Consent, Failure, Frame, Item, Quality, Redaction, Region, Report, Verdict
+from stages.records import Consent, Failure, Frame, Item, Quality, Redaction, Region, Report, Ruling, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,9 @@ def run(config: Config, *, crawled: Path, frames: Path, measured: Path, cleaned:
     """
     kinds = _kinds(config)
     kept = {verdict.id for verdict in tables.read(cleaned, Verdict) if verdict.keep}
-    items, faces = tables.by_id(crawled, Item), {each.id: each.faces for each in tables.read(measured, Quality)}
+    (ruling,) = tables.read(cleaned, Ruling)
+    items = {item.id: rights.as_ruled(item, ruling) for item in tables.read(crawled, Item)}
+    faces = {each.id: each.faces for each in tables.read(measured, Quality)}
     shown = [frame for frame in tables.read(frames, Frame) if frame.id in kept]
     known = _consents(crawled, [items[frame.item] for frame in shown if faces[frame.id]], config)
     jobs = [_job(frame, items[frame.item], faces[frame.id], kinds, known) for frame in shown]

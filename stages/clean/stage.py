@@ -54,11 +54,12 @@ def run(config: Config, *, own: Path, crawled: Path, frames: Path, measured: Pat
         vectors=_vectors(measured) if config.likeness is not None else {},
     )
     verdicts, advice = judge(stills, known, config), suggestions(quality, config)
-    sources = balance(stills, items, verdicts, thin=config.thin)
+    ruling = rights.ruling(config.policy, consent_on=config.consent_on)
+    judged = {id: rights.as_ruled(item, ruling) for id, item in items.items()}
+    sources = balance(stills, judged, verdicts, thin=config.thin)
     tables.write(out, Verdict, verdicts)
     tables.write(out, Balance, sources)
     tables.write(out, Suggestion, advice)
-    ruling = rights.ruling(config.policy, consent_on=config.consent_on)
     tables.write(out, Ruling, [ruling])
     log.info("clean: by the policy %s, for a use that is %s", ruling.policy, rights.use(ruling))
     _check(verdicts, {frame.id: items[frame.item] for frame in stills}, own=own)

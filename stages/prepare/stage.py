@@ -28,6 +28,7 @@ from stages.records import (
     Region,
     Report,
     Role,
+    Ruling,
     Sample,
     Split,
 )
@@ -52,7 +53,15 @@ class Config:
 
 
 def run(
-    config: Config, *, crawled: Path, frames: Path, measured: Path, anonymised: Path, captioned: Path, out: Path
+    config: Config,
+    *,
+    crawled: Path,
+    frames: Path,
+    measured: Path,
+    cleaned: Path,
+    anonymised: Path,
+    captioned: Path,
+    out: Path,
 ) -> Report:
     """Write ``Sample`` rows and their pixels: a plain crop of every captioned frame, and variants of those to train on.
 
@@ -63,7 +72,7 @@ def run(
     """
     withstood = {failure.id for failure in tables.read(anonymised, Failure)}
     captions = [caption for caption in tables.read(captioned, Caption) if caption.id not in withstood]
-    folders = {"crawl": crawled, "frames": frames, "measure": measured, "anonymise": anonymised}
+    folders = {"crawl": crawled, "frames": frames, "measure": measured, "clean": cleaned, "anonymise": anonymised}
     jobs = _jobs(captions, folders, config)
     work = partial(prepared, config=config, stores=folders)
     made, lost = list[tuple[Job, Variant]](), list[float]()
@@ -124,7 +133,9 @@ def _jobs(captions: list[Caption], folders: Mapping[str, Path], config: Config) 
     """A job for each of ``captions``. A face that was redacted is none that a crop could be about."""
     kept = {caption.id for caption in captions}
     rows = {frame.id: frame for frame in tables.read(folders["frames"], Frame) if frame.id in kept}
-    items, quality = tables.by_id(folders["crawl"], Item), tables.by_id(folders["measure"], Quality)
+    (ruling,) = tables.read(folders["clean"], Ruling)
+    items = {item.id: rights.as_ruled(item, ruling) for item in tables.read(folders["crawl"], Item)}
+    quality = tables.by_id(folders["measure"], Quality)
     redacted = {row.id: row.place for row in tables.read(folders["anonymise"], Redaction)}
     group = _groups(list(rows.values()), items, quality, config)
     side = _sides(captions, group, config)

@@ -72,7 +72,7 @@ def run(
         subject=config.subject or "the subject of its pictures",
         result=entry.result,
         ruling=ruling,
-        items=_used(crawled, frames, samples),
+        items=[rights.as_ruled(item, ruling) for item in _used(crawled, frames, samples)],
         consents=tables.read(crawled, Consent),
         samples=samples,
         scores=tables.read(evaluated, Score),

@@ -17,7 +17,7 @@ from stages.anonymise.stage import ROUNDS, Config, Kind, Policy, must_go, run, u
 from stages.config import settings
 from stages.errors import ConfigError, ImageError
 from stages.images import decode, encode_png
-from stages.records import Consent, Failure, Frame, Item, Quality, Redaction, Region, Verdict
+from stages.records import Consent, Failure, Frame, Item, Quality, Redaction, Region, Ruling, Verdict
 
 DETECTOR = {"name": "lbp", "side": 512, "min_face": 0.12, "min_neighbours": 10}
 BOX = Region(score=1.0, landmarks=(), left=119, top=67, width=93, height=93)  # of the face in the crop below
@@ -40,7 +40,7 @@ def config(*, measured=DETECTOR, max_failures=0.0, more=None, consent_on=date(20
 
 
 @pytest.fixture
-def anonymised(tmp_path):
+def anonymised(tmp_path, tiny_ruling):
     """Run the stage on the pictures, the face with or without consent, kept or not; gives the report and the rows."""
 
     def anonymise(
@@ -64,6 +64,7 @@ def anonymised(tmp_path):
         for name, (row, each) in rows.items():
             tables.write(tmp_path / name, row, each)
         tables.write(tmp_path / "crawl", Consent, [RELEASE])
+        tables.write(tmp_path / "clean", Ruling, [tiny_ruling])
         folders = {"crawled": "crawl", "frames": "frames", "measured": "measure", "cleaned": "clean"}
         report = run(config(**others), **{key: tmp_path / name for key, name in folders.items()}, out=tmp_path / "out")
         return report, tables.by_id(tmp_path / "out", Redaction), ids

@@ -20,7 +20,7 @@ from stages.crawl import stage as crawl
 from stages.errors import ConfigError, TableError
 from stages.frames import stage as frames
 from stages.measure import stage as measure
-from stages.records import Consent, Frame, Item, Quality, Region, Ruling, Verdict
+from stages.records import Consent, Evidence, Frame, Item, Quality, Region, Ruling, Verdict
 from stages.web.client import Manners
 
 HOME = "http://sample.test"
@@ -211,6 +211,20 @@ def test_the_spread_over_sources_is_reported(judged, measured, tmp_path):
     assert (nobody.frames > 0, nobody.kept, nobody.thin) == (True, 0, True)
 
 
+def test_the_spread_over_licences_is_that_of_the_word_that_counts(judged, measured, tmp_path):
+    folder = tmp_path / "crawl"
+    shutil.copytree(measured / "crawl", folder)
+    own = Evidence(where="sidecar", raw="own", scope="picture")
+    said = [
+        dataclasses.replace(each, licence="", licence_evidence=(*each.licence_evidence, own))
+        for each in tables.read(folder, Item)
+    ]
+    tables.write(folder, Item, said)
+    judged({"crawled": folder}, policy=POLICIES["own"])
+    spread = {row.value: row.kept for row in tables.read(tmp_path / "out", Balance) if row.kind == "licence"}
+    assert spread == {"LicenseRef-own": 102}
+
+
 def test_lookalikes_need_embeddings(judged, measured, tmp_path):
     with pytest.raises(ConfigError, match=r"^clean\.likeness: measure left no embeddings .* embedding=clip"):
         judged(likeness=0.9)
@@ -242,7 +256,7 @@ def test_another_policy_decides_again_over_the_same_crawl(judged, tmp_path, capl
     assert {name: ruling.policy for name, ruling in rulings.items()} == {name: name for name in kept}
     assert {ruling.id for ruling in rulings.values()} == {rights.digest(POLICIES[name]) for name in kept}
     assert {ruling.consent_on for ruling in rulings.values()} == {CONFIG.consent_on.isoformat()}
-    assert "by the policy research, for a use that is not commercial, not published, adapted" in caplog.text
+    assert "by the policy research, for a use that is not commercial, not published" in caplog.text
 
 
 def test_a_policy_that_refuses_everything_says_which_rule_refused_how_many(judged):

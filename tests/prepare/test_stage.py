@@ -16,7 +16,7 @@ from stages.errors import TableError
 from stages.images import decode, encode_png
 from stages.prepare import augment, crops
 from stages.prepare.stage import Config, run
-from stages.records import Caption, Consent, Failure, Frame, Item, Quality, Redaction, Region, Sample
+from stages.records import Caption, Consent, Failure, Frame, Item, Quality, Redaction, Region, Ruling, Sample
 
 RELEASE = Consent(
     id="release-1", subjects=("S-1",), basis="model release", scope=("train",), granted="2026-01-01",
@@ -50,7 +50,7 @@ def picture(number, width=24, height=24, role="subject", page="", bits=None, vid
 
 
 @pytest.fixture
-def prepared(tmp_path):
+def prepared(tmp_path, tiny_ruling):
     """Write what the stages before would leave, run the stage; gives the report and the samples by id."""
 
     def prepare(pictures, *, redacted=None, captioned=None, failed=(), out="out", **others):
@@ -109,7 +109,8 @@ def prepared(tmp_path):
         captions = [Caption(id=each["id"], text=f"a {each['role']}", role=each["role"], by="hand") for each in chosen]
         tables.write(root / "caption", Caption, captions)
         names = {"crawled": "crawl", "frames": "frames", "measured": "measure"}
-        names |= {"anonymised": "anonymise", "captioned": "caption"}
+        tables.write(root / "clean", Ruling, [tiny_ruling])
+        names |= {"cleaned": "clean", "anonymised": "anonymise", "captioned": "caption"}
         report = run(config(**others), **{key: root / name for key, name in names.items()}, out=tmp_path / out)
         return report, tables.by_id(tmp_path / out, Sample)
 

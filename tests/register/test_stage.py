@@ -89,7 +89,7 @@ def test_what_passes_the_gate_is_a_version_with_alias_tags_signature_and_card(tr
         "mlflow.source.type": "LOCAL",
         "policy": "studio",
         "policy.sha256": "5" * 64,
-        "use": "commercial, published, adapted",
+        "use": "commercial, published",
         **{f"data.{path}": f"{number}a.dir" for number, path in enumerate(DATA)},
     }
     text = (tmp_path / "out" / CARD).read_text()
@@ -148,7 +148,7 @@ def test_what_must_not_be_published_is_tagged_and_has_no_alias(tracked, restrict
     (version,) = versions(tracked)
     assert (version.tags["policy"], version.tags["policy.sha256"]) == ("research", "6" * 64)
     assert version.tags["restricted"] == "not for publication, not commercial"
-    assert version.tags["use"] == "not commercial, not published, adapted"
+    assert version.tags["use"] == "not commercial, not published"
     assert "**Not for publication and not commercial**" in version.description
     assert tracked.get_registered_model("coins-lora").aliases == {}
     assert "not for publication, not commercial, says the policy research" in caplog.text
