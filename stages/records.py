@@ -57,6 +57,7 @@ class Item:
     licence_evidence: tuple[Evidence, ...]
     signals: tuple[Signal, ...]  # on training with it, for and against
     consent: str  # id of the consent record that covers the people in it; empty when there is none
+    group: str  # whatever shares it never crosses the split: by the user's word or the file's name; empty for pages
     place: Place  # in crawl's shards
 
 

@@ -307,7 +307,7 @@ def _item(id, place, stays):
 
     values = {"url": f"https://a.test/{id[:8]}.png", "page": "https://a.test/", "kind": "image", "alt": "a photo"}
     values |= {"title": "<script>alert('title')</script>", "author": "A & B", "licence": "CC0-1.0" if stays else ""}
-    return Item(id=id, **values, licence_evidence=(), signals=(), credit="", consent="", place=place)
+    return Item(id=id, **values, licence_evidence=(), signals=(), credit="", consent="", group="", place=place)
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ def filled(folder, contents, make, row):
 
 def item(id, place):
     values = dict.fromkeys(("url", "page", "alt", "title", "author", "licence", "consent"), "")
-    return Item(id=id, kind="image", licence_evidence=(), signals=(), credit="", place=place, **values)
+    return Item(id=id, kind="image", licence_evidence=(), signals=(), credit="", group="", place=place, **values)
 
 
 def sample(id, place):

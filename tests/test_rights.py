@@ -36,7 +36,7 @@ def item(*raws, evidence=None, signals=(), **others):
     values = {"id": "a", "url": "http://a.test/a.jpg", "page": "", "kind": "image", "alt": "", "title": "T"}
     values |= {"author": "A", "credit": "", "licence": rights.licence_of(evidence), "licence_evidence": tuple(evidence)}
     place = Place(shard="s", offset=0, size=1)
-    return Item(**(values | {"signals": tuple(signals), "consent": "", "place": place} | others))
+    return Item(**(values | {"signals": tuple(signals), "consent": "", "group": "", "place": place} | others))
 
 
 def ruled(*raws, policy=LICENSED, **others):

@@ -175,12 +175,13 @@ def _check_faces(subjects: list[tuple[Item, Region | None]], known: Mapping[str,
 
 
 def _groups(frames: list[Frame], items: dict[str, Item], quality: dict[str, Quality], config: Config) -> dict[str, str]:
-    """Pictures of one page, stills of one video and near-duplicates belong together."""
+    """Pictures of one page, stills of one video, near-duplicates and what the user says belong together."""
     ids = [frame.id for frame in frames]
     page = {frame.id: items[frame.item].page or frame.item for frame in frames}
     video = {frame.id: frame.item for frame in frames}
+    said = {frame.id: items[frame.item].group or frame.item for frame in frames}
     near = splits.near_pairs(ids, [quality[id].hash for id in ids], distance=config.group_distance)
-    return splits.groups(ids, (page, video), near)
+    return splits.groups(ids, (page, video, said), near)
 
 
 def _sides(captions: list[Caption], grouped: dict[str, str], config: Config) -> dict[str, Split]:
@@ -196,7 +197,8 @@ def _sides(captions: list[Caption], grouped: dict[str, str], config: Config) -> 
         side |= splits.sides(chosen, heldout=config.heldout, salt=config.salt)
     if config.heldout and {side[group] for group, role in roles.items() if role == "subject"} != {"train", "heldout"}:
         raise TableError(
-            "prepare: all pictures of the subject are near-duplicates or of one page, so none can be held out; add others"
+            "prepare: all pictures of the subject are near-duplicates, of one page, or of one group by their names or "
+            "rights.yaml, so none can be held out; add others, or say in rights.yaml which belong together (group)"
         )
     return {id: side[group] for id, group in grouped.items()}
 

@@ -50,7 +50,7 @@ def anonymised(tmp_path, tiny_ruling):
         ids = {name: hashlib.sha256(body).hexdigest() for name, body in bodies.items()}
         places = shards.write(tmp_path / store, {ids[name]: body for name, body in bodies.items()}, digits=1)
         said = {"page": "", "kind": "image", "alt": "", "title": "", "author": "", "licence": "CC0-1.0"}
-        said |= {"licence_evidence": (), "signals": (), "credit": "A. Painter", "consent": consent}
+        said |= {"licence_evidence": (), "signals": (), "credit": "A. Painter", "consent": consent, "group": ""}
         facts = {"width": 300, "height": 240, "sharpness": 9.0, "brightness": 99.0, "contrast": 9.0, "hash": "0" * 64}
         facts |= {"format": "PNG", "dark": 0.0, "bright": 0.0, "entropy": 7.0, "colourfulness": 9.0}
         facts |= {"hash_quality": 100, "text": 0.0, "watermark": 0.0, "aesthetic": None, "nsfw": None}
@@ -330,5 +330,7 @@ def test_workers_and_engines_change_nothing(anonymised, tmp_path, monkeypatch, e
 def test_the_policy_says_whose_faces_go(policy, consent, goes):
     place = shards.Place(shard="s", offset=0, size=1)
     said = {"page": "", "kind": "image", "alt": "", "title": "", "author": "", "licence": ""}
-    item = Item(id="a", url="file:a", licence_evidence=(), signals=(), credit="", consent=consent, place=place, **said)
+    item = Item(
+        id="a", url="file:a", licence_evidence=(), signals=(), credit="", consent=consent, group="", place=place, **said
+    )
     assert must_go(item, policy, {"release-1": "", "release-2": "revoked"}) is goes

@@ -61,7 +61,7 @@ def frame(id, size=1000, item=None):
 
 def item(id, **others):
     values = {"url": "http://a.test/a", "page": "", "kind": "image", "alt": "", "title": "", "author": ""}
-    values |= {"licence_evidence": (), "consent": "", "place": Place(shard="s", offset=0, size=1)}
+    values |= {"licence_evidence": (), "consent": "", "group": "", "place": Place(shard="s", offset=0, size=1)}
     return Item(id=id, **(values | FREE | others))
 
 

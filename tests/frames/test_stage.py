@@ -33,7 +33,7 @@ def crawled(tmp_path):
         bodies = {hashlib.sha256(body).hexdigest(): (kind, body) for kind, body in things}
         places = shards.write(tmp_path / "crawl", {id: body for id, (_, body) in bodies.items()}, digits=1)
         said = {"page": "", "alt": "", "title": "", "author": "", "licence": "CC0-1.0"}
-        said |= {"licence_evidence": (), "signals": (), "credit": "", "consent": ""}
+        said |= {"licence_evidence": (), "signals": (), "credit": "", "consent": "", "group": ""}
         rows = [
             Item(id=id, url=f"file:{id[:4]}", kind=kind, place=places[id], **said) for id, (kind, _) in bodies.items()
         ]

@@ -46,6 +46,7 @@ def picture(number, width=24, height=24, role="subject", page="", bits=None, vid
         "hash": rng.bytes(32).hex() if bits is None else f"{(1 << bits) - 1:064x}",
         "faces": (),
         "consent": "",
+        "group": "",
     } | others
 
 
@@ -64,6 +65,7 @@ def prepared(tmp_path, tiny_ruling):
                 url="file:a",
                 page=each["page"],
                 consent=each["consent"],
+                group=each["group"],
                 place=places[each["id"]],
                 **said,
             )
@@ -197,6 +199,15 @@ def test_stills_of_one_video_never_cross_the_split(prepared):
 def test_files_without_a_page_are_groups_of_their_own(prepared):
     files = [{**each, "page": ""} for each in MANY]
     assert prepared(files)[0]["groups"] == 20
+
+
+def test_what_the_user_says_belongs_together_never_crosses_the_split(prepared):
+    files = [{**each, "page": "", "group": f"shoot {number % 5}"} for number, each in enumerate(MANY)]
+    report, samples = prepared(files)
+    split = {row.frame: row.split for row in samples.values()}
+    sides = [{split[each["id"]] for each in files if each["group"] == f"shoot {shoot}"} for shoot in range(5)]
+    assert report["groups"] == 5
+    assert all(len(side) == 1 for side in sides)
 
 
 def test_a_group_of_both_roles_falls_whole(prepared):

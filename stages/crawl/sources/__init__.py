@@ -23,6 +23,7 @@ class Found:
     licence_evidence: tuple[Evidence, ...]
     signals: tuple[Signal, ...]
     consent: str
+    group: str
     body: bytes
 
 
