@@ -1,8 +1,8 @@
 import dataclasses
 import json
-from collections.abc import Mapping
 import random
 import tracemalloc
+from collections.abc import Mapping
 from pathlib import Path
 from typing import get_type_hints
 
