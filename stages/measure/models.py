@@ -10,13 +10,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from stages import machine, plugins, tensors
+from stages import machine, memory, plugins, tensors
 from stages.errors import ConfigError
 from stages.images import Pixels
 from stages.measure.aesthetics import Taste
 from stages.measure.embeddings import Embedding
 from stages.measure.nsfw import Classifier
-from stages.tables import replace
 
 Choice = Mapping[str, Any] | None
 
@@ -81,19 +80,14 @@ class Models:
             if view is None:
                 raise RuntimeError(f"{file}: was there a moment ago; the cache folder must be left alone")
             known = np.atleast_1d(np.asarray(ask(view), dtype=np.float32))
-            replace(file, hashlib.sha256(known.tobytes()).digest() + known.tobytes())
+            memory.keep(file, known.tobytes())
         return known
 
     def _file(self, part: str, id: str) -> Path:
         key = hashlib.sha256(json.dumps([part, self.how, id]).encode()).hexdigest()
-        return machine.cache("models") / key[:2] / key
+        return memory.place(machine.cache("models"), key)
 
 
 def _recalled(file: Path) -> NDArray[np.float32] | None:
-    """The numbers that were kept; none where there are none, or the file was damaged."""
-    try:
-        content = file.read_bytes()
-    except OSError:
-        return None
-    digest, numbers = content[:32], content[32:]
-    return np.frombuffer(numbers, dtype=np.float32).copy() if hashlib.sha256(numbers).digest() == digest else None
+    content = memory.recalled(file)
+    return None if content is None else np.frombuffer(content, dtype=np.float32).copy()

@@ -167,7 +167,7 @@ def test_a_damaged_memory_is_asked_anew(choice):
 
 def test_a_folder_without_a_model_is_refused(tmp_path):
     weights = {"repo": "nobody/nothing", "revision": "0" * 40, "folder": str(tmp_path)}
-    with pytest.raises(ModelError, match=r"holds no config\.json; give the folder of a model of transformers"):
+    with pytest.raises(ModelError, match=r"holds no config\.json; give the folder of nobody/nothing"):
         models({"name": "clip", "weights": weights})
 
 
@@ -191,7 +191,9 @@ def test_a_pickle_is_never_loaded(choice, folders, tmp_path):
 
 def test_a_model_that_is_not_here_and_cannot_be_fetched_says_so():
     weights = {"repo": "nobody/nothing", "revision": "0" * 40, "folder": ""}
-    with pytest.raises(ModelError, match=r"nobody/nothing@0000.*run once with HF_HUB_OFFLINE=0, or give its folder"):
+    with pytest.raises(
+        ModelError, match=r"nobody/nothing@0000.*run once with HF_HUB_OFFLINE=0, or set folder in weights"
+    ):
         models({"name": "clip", "weights": weights}).opinions("a", VIEW)
 
 
