@@ -159,7 +159,7 @@ def test_what_clean_left_is_shown_by_reason_and_twins_follow_their_best(tmp_path
     folder, ids = cleaned(
         tmp_path, {0: ("broken", ""), 50: ("", ""), 61: ("", ""), 90: ("twin", 61), 101: ("twin", 50)}
     )
-    found = look.judged(folder)
+    found = {reason: list(those) for reason, those in look.judged(folder).items()}
     assert {reason: len(those) for reason, those in found.items()} == {"broken": 1, "kept": 2, "twin": 4}
     groups = sorted([(ids[61], ids[90]), (ids[50], ids[101])])
     labels = [label for best, twin in groups for label in (f"{best[:8]} stays", f"{twin[:8]} twin")]
