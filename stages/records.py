@@ -192,6 +192,7 @@ class Sample:
         int  # pixels of the whole picture, scaled as the sample is, that lie left of it; in the mirror, if mirrored
     )
     crop_top: int  # likewise, above it; both are below 0 where the sample reaches beyond the picture's edge
+    digest: str  # SHA-256 of its PNG: what was made of it before is found again by this
     place: Place  # in prepare's shards, PNG with licence and credit
 
 

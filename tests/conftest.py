@@ -130,14 +130,8 @@ def tiny_samples():
         png = encode_png(cv2.resize(colours, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC))
         text = f"a photo of {word}" if number % 2 else f"a {word} wall"
         values = {"id": f"{frame}-00", "frame": frame, "variant": 0, "text": text, "role": role, "split": split}
-        sizes = {
-            "width": SIDE,
-            "height": SIDE,
-            "source_width": SIDE,
-            "source_height": SIDE,
-            "crop_left": 0,
-            "crop_top": 0,
-        }
+        sizes = {"width": SIDE, "height": SIDE, "source_width": SIDE, "source_height": SIDE}
+        sizes |= {"crop_left": 0, "crop_top": 0, "digest": hashlib.sha256(png).hexdigest()}
         rows.append(({**values, "group": frame, **sizes}, png))
     return rows
 
@@ -161,7 +155,10 @@ def tiny_encoded(tmp_path_factory, tiny_base, tiny_prepared, session_cache):
 
     folder = tmp_path_factory.mktemp("tiny") / "encoded"
     stage.run(
-        stage.Config(family="tiny", threads=1, shard_digits=1), base=tiny_base, prepared=tiny_prepared, out=folder
+        stage.Config(family="tiny", long_captions="cut", threads=1, shard_digits=1),
+        base=tiny_base,
+        prepared=tiny_prepared,
+        out=folder,
     )
     return folder
 

@@ -99,6 +99,7 @@ class Variant(NamedTuple):
     bucket: buckets.Bucket
     source: tuple[int, int]  # width and height of the whole picture
     corner: tuple[int, int]  # left and top: see ``Sample``
+    digest: str
 
 
 def prepared(job: Job, *, config: Config, stores: Mapping[str, Path]) -> tuple[float, list[tuple[Variant, bytes]]]:
@@ -115,8 +116,9 @@ def prepared(job: Job, *, config: Config, stores: Mapping[str, Path]) -> tuple[f
     made = []
     for number, picture in enumerate(pictures):
         corner = buckets.corner(picture.window, mirror if picture.mirrored else crop.whole, bucket)
-        variant = Variant(f"{job.caption.id}-{number:02d}", number, bucket, source, corner)
-        made.append((variant, attribution.encode_png(picture.pixels, job.item)))
+        png = attribution.encode_png(picture.pixels, job.item)
+        digest = hashlib.sha256(png).hexdigest()
+        made.append((Variant(f"{job.caption.id}-{number:02d}", number, bucket, source, corner, digest), png))
     return crop.lost, made
 
 
@@ -210,6 +212,7 @@ def _sample(job: Job, variant: Variant, place: shards.Place) -> Sample:
         source_height=variant.source[1],
         crop_left=variant.corner[0],
         crop_top=variant.corner[1],
+        digest=variant.digest,
         place=place,
     )
 
