@@ -76,10 +76,10 @@ class Consent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """What a stage could not do with one thing, and why. ``id`` is the item's, or the SHA-256 of an address."""
+    """What a stage could not do with one thing, and why. ``id`` is its own, or the SHA-256 of an address."""
 
     id: str
-    what: str  # an address, or an item's url
+    what: str  # an address, an item's url, or a sample's words
     reason: str
 
 

@@ -169,9 +169,10 @@ def tiny_noise():
     from stages.denoising import Weighting
     from stages.train.noise import Levels, Noise
 
-    def noise(*, kind="uniform", weighting="min_snr", offset=0.0):
+    def noise(*, kind="uniform", weighting="min_snr", offset=0.0, perturbation=0.0):
         levels = Levels(kind=kind, mean=0.0, std=1.0, scale=1.0)
-        return Noise(levels=levels, weighting=Weighting(kind=weighting, gamma=5.0), offset=offset)
+        weighting = Weighting(kind=weighting, gamma=5.0)
+        return Noise(levels=levels, weighting=weighting, offset=offset, perturbation=perturbation)
 
     return noise
 
@@ -184,10 +185,10 @@ def tiny_training(tiny_noise):
 
     def config(**others):
         how = {"lr": 0.05, "warmup": 2, "weight_decay": 0.01, "clip": 1.0}
-        how |= {"caption_dropout": 0.25, "noise": tiny_noise(), "ema_decay": 0.0}
+        how |= {"caption_dropout": 0.25, "noise": tiny_noise(), "outside_mask": 0.1, "ema_decay": 0.0}
         how |= {name: others.pop(name) for name in list(others) if name in how}
         values = {"family": "tiny", "rank": 2, "alpha": 4.0, "dropout": 0.0, "targets": TARGETS, "steps": 12}
-        values |= {"batch": 4, "prior_share": 0.5, "precision": "32-true", "seed": 3, "threads": 1}
+        values |= {"batch": 4, "prior_share": 0.5, "prior_weight": 1.0, "precision": "32-true", "seed": 3, "threads": 1}
         values |= {"curve_every": 5, "checkpoint_every": 4, "optimisation": Optimisation(**how)}
         return Config(**(values | others))
 
