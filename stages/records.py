@@ -61,6 +61,14 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mask:
+    """Which parts of a picture are to be learned: grey pixels in its size, white where it counts. ``id`` is the picture's."""
+
+    id: str  # an item's, or a sample's
+    place: Place  # in crawl's shards, as it was given, or in prepare's, PNG
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Consent:
     """That people agreed to something. It names them by pseudonyms only; the signed paper lies elsewhere."""
 

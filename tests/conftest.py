@@ -140,9 +140,10 @@ def tiny_samples():
 def tiny_prepared(tmp_path_factory, tiny_samples):
     """What prepare would leave of ``tiny_samples``."""
     from stages import shards, tables
-    from stages.records import Sample
+    from stages.records import Mask, Sample
 
     folder = tmp_path_factory.mktemp("tiny") / "prepared"
+    tables.write(folder, Mask, [])
     places = shards.write(folder, {values["id"]: png for values, png in tiny_samples}, digits=1)
     tables.write(folder, Sample, [Sample(**values, place=places[values["id"]]) for values, _ in tiny_samples])
     return folder

@@ -8,6 +8,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import cv2
+import numpy as np
 from pydantic import Field
 from tqdm import tqdm
 
@@ -18,7 +20,7 @@ from stages.encode.memory import Named
 from stages.errors import TableError
 from stages.families import Family
 from stages.images import decode
-from stages.records import Report, Sample
+from stages.records import Mask, Report, Sample
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +55,8 @@ def run(config: Config, *, base: Path, prepared: Path, out: Path) -> Report:
     _write(out, "prompts", sorted(texts), lambda key: encoder.prompts(key, texts[key]), config)
     report = _long(encoder.lost, samples.values(), refuse=config.long_captions == "refuse")
     _write(out, "latents", sorted(samples), lambda name: encoder.latents(samples[name]), config)
+    masks = tables.by_id(prepared, Mask)
+    _write(out, "masks", sorted(masks), lambda name: encoder.mask(samples[name], masks[name]), config)
     _write(out, "pictures", sorted(samples), lambda name: encoder.pictures(samples[name]), config)
     log.info(
         "encode: %d of %d pictures and %d of %d texts were new",
@@ -85,6 +89,14 @@ class Encoder:
             return {"latents": self._family.encode_pictures(pixels[None])[0]}
 
         return {sample.id: self._remembered("latents", sample.digest, encode)["latents"]}
+
+    def mask(self, sample: Sample, mask: Mask) -> Named:
+        """The mask of ``sample`` in the size of its latents, float32[H, W] of 0 to 1, under its id."""
+        import torch
+
+        height, width = self.latents(sample)[sample.id].shape[-2:]
+        grey = decode(shards.read(self._prepared, mask.place))[..., 0].astype(np.float32) / 255
+        return {sample.id: torch.from_numpy(cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA))}
 
     def pictures(self, sample: Sample) -> Named:
         """The conditions of ``sample`` that its words do not give; no model makes them, so they are not kept."""

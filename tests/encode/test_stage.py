@@ -4,6 +4,7 @@ import shutil
 from collections import Counter
 
 import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -11,7 +12,7 @@ from stages import embeddings, families, machine, pipelines, shards, tables, ten
 from stages.encode.stage import Config, run
 from stages.errors import TableError
 from stages.images import decode, encode_png
-from stages.records import Sample
+from stages.records import Mask, Sample
 
 CONFIG = Config(family="tiny", long_captions="cut", threads=1, shard_digits=1)
 
@@ -178,3 +179,22 @@ def test_long_captions_are_counted_and_named(tiny_base, tiny_prepared, tmp_path,
 def test_without_samples_there_is_an_error_that_says_what_to_do(tiny_base, tmp_path):
     with pytest.raises(TableError, match="there is no such table"):
         run(CONFIG, base=tiny_base, prepared=tmp_path, out=tmp_path / "out")
+
+
+def test_a_mask_is_kept_in_the_size_of_the_latents(tiny_base, tiny_prepared, tmp_path):
+    some = shutil.copytree(tiny_prepared, tmp_path / "prepared")
+    sample = tables.read(some, Sample)[2]
+    grey = np.zeros((16, 16), dtype=np.uint8)
+    grey[:, :8] = 255
+    grey[0, 8] = 255  # a quarter of one place
+    places = shards.write(some / "masks", {sample.id: encode_png(grey)}, digits=1)
+    (some / "masks" / places[sample.id].shard).rename(some / "masks.tar")
+    place = dataclasses.replace(places[sample.id], shard="masks.tar")
+    tables.write(some, Mask, [Mask(id=sample.id, place=place)])
+    encoded(tiny_base, some, tmp_path / "out")
+    known = embeddings.read(tmp_path / "out")
+    assert set(known.masks) == {sample.id}
+    mask = known.masks[sample.id]
+    assert (mask.shape, mask.dtype) == ((8, 8), torch.float32)
+    assert (mask[:, :4] == 1).all()
+    assert (mask[0, 4].item(), mask[:, 4:].sum().item()) == (0.25, 0.25)
