@@ -179,6 +179,18 @@ def tiny_noise():
 
 
 @pytest.fixture(scope="session")
+def tiny_adapter():
+    """A LoRA of rank two on ``TARGETS``; give others to change it, ``kind`` by its name."""
+    from stages.adapters import Adapter
+
+    def adapter(*, kind="lora", **others):
+        values = {"rank": 2, "alpha": 2.0, "dropout": 0.0, "targets": TARGETS, "text_targets": ()}
+        return Adapter(kind={"name": kind}, **(values | others))
+
+    return adapter
+
+
+@pytest.fixture(scope="session")
 def tiny_training(tiny_noise):
     """Settings under which twelve steps change every picture; give others to change them."""
     from stages.train.module import Optimisation
@@ -188,7 +200,15 @@ def tiny_training(tiny_noise):
         how = {"lr": 0.05, "warmup": 2, "weight_decay": 0.01, "clip": 1.0}
         how |= {"caption_dropout": 0.25, "noise": tiny_noise(), "outside_mask": 0.1, "ema_decay": 0.0}
         how |= {name: others.pop(name) for name in list(others) if name in how}
-        values = {"family": "tiny", "rank": 2, "alpha": 4.0, "dropout": 0.0, "targets": TARGETS, "steps": 12}
+        values = {
+            "family": "tiny",
+            "adapter": {"name": "lora"},
+            "rank": 2,
+            "alpha": 4.0,
+            "dropout": 0.0,
+            "targets": TARGETS,
+            "steps": 12,
+        }
         values |= {"batch": 4, "prior_share": 0.5, "prior_weight": 1.0, "precision": "32-true", "seed": 3, "threads": 1}
         values |= {"curve_every": 5, "checkpoint_every": 4, "optimisation": Optimisation(**how)}
         return Config(**(values | others))
@@ -217,6 +237,7 @@ def tiny_generated(tmp_path_factory, tiny_base, tiny_prepared, tiny_trained, ses
         subject_pictures=6,
         prior_pictures=4,
         max_prompts=2,
+        checkpoints=2,
         size=(SIDE, SIDE),
         steps=2,
         guidance=2.0,

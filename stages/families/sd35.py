@@ -1,6 +1,6 @@
 """Stable Diffusion 3.5: three text encoders, a multimodal transformer, rectified flow with a fixed shift."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ class StableDiffusion3:
 
     def __init__(self, folder: Path) -> None:
         self._parts = pipelines.Folder(folder)
+        self.networks: Mapping[str, Any] = {}
 
     @property
     def denoiser(self) -> Any:
@@ -120,16 +121,18 @@ class StableDiffusion3:
             pooled_projections=conditions["pooled"],
         ).sample
 
-    def add_adapter(self, *, rank: int, alpha: float, targets: Sequence[str], dropout: float) -> None:
+    def add_adapter(self, adapter: adapters.Adapter) -> None:
         """See ``Family``."""
-        adapters.add(self.denoiser, rank=rank, alpha=alpha, targets=targets, dropout=dropout)
+        adapters.add(self.denoiser, adapter, adapter.targets)
+        self.networks = {"transformer": self.denoiser}
 
     def save_adapter(self, file: Path) -> None:
         """See ``Family``."""
-        adapters.save(file, {"transformer": self.denoiser})
+        adapters.save(file, self.networks)
 
     def load_adapter(self, file: Path) -> None:
         """See ``Family``."""
+        self.networks = {"transformer": self.denoiser}
         adapters.load(file, self._pipeline("StableDiffusion3Pipeline"))
 
     def generate(

@@ -12,7 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from stages import denoising
+from stages import adapters, denoising
 from stages.config import settings
 from stages.families import Family
 from stages.train import noise
@@ -41,7 +41,7 @@ class Adaptation(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.family = family
-        self.denoiser = family.denoiser
+        self.networks = torch.nn.ModuleDict(family.networks)
         self.strict_loading = False  # a checkpoint holds the adapter and not the frozen weights
         self._settings = settings_of
         self._steps = steps
@@ -111,7 +111,7 @@ class Adaptation(lightning.LightningModule):
         self._average = [mean.to(self.device) for mean in checkpoint["average"]]
 
     def _weights(self) -> list[Tensor]:
-        return [weight for weight in self.denoiser.parameters() if weight.requires_grad]
+        return adapters.weights(self.family.networks)
 
     def _rate(self, step: int) -> float:
         """The share of the highest rate at ``step``."""

@@ -3,11 +3,11 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from stages import embeddings, families, machine, tables
+from stages import adapters, embeddings, families, machine, tables
 from stages.config import settings
 from stages.embeddings import Embeddings
 from stages.errors import ModelError
@@ -29,6 +29,7 @@ class Config:
     """The adapter, and how it is trained."""
 
     family: str
+    adapter: dict[str, Any]  # one of ``stages.adapters``, and its settings
     rank: Positive
     alpha: Annotated[float, Field(gt=0)]  # the adapter's strength is alpha / rank
     dropout: Annotated[float, Field(ge=0, lt=1)]
@@ -86,9 +87,21 @@ def add_adapter(family: Family, config: Config) -> None:
 
     torch.manual_seed(config.seed)
     try:
-        family.add_adapter(rank=config.rank, alpha=config.alpha, targets=config.targets, dropout=config.dropout)
+        family.add_adapter(wanted(config))
     except ValueError as error:
         raise ModelError(f"train.targets: {error}; name layers that this family has") from None
+
+
+def wanted(config: Config) -> adapters.Adapter:
+    """The adapter that ``config`` describes."""
+    return adapters.Adapter(
+        kind=config.adapter,
+        rank=config.rank,
+        alpha=config.alpha,
+        dropout=config.dropout,
+        targets=config.targets,
+        text_targets=(),
+    )
 
 
 def fit(
@@ -146,11 +159,13 @@ def heldout_losses(
         return sum(losses) / len(losses) if losses else None
 
     def measure() -> dict[Role, float | None]:
-        network = family.denoiser
-        learning = network.training
-        network.eval()
+        networks = family.networks.values()
+        learning = [network.training for network in networks]
+        for network in networks:
+            network.eval()
         losses = {role: mean(role) for role in ROLES}
-        network.train(learning)
+        for network, mode in zip(networks, learning, strict=True):
+            network.train(mode)
         return losses
 
     return measure
@@ -180,7 +195,7 @@ def _report(points: Sequence[Point], family: Family, samples: Sequence[Sample]) 
         "prior_loss": last.prior_loss,
         "prior_loss_before": first.prior_loss,
         "steps": last.step,
-        "weights": sum(weight.numel() for weight in family.denoiser.parameters() if weight.requires_grad),
+        "weights": sum(weight.numel() for weight in adapters.weights(family.networks)),
         "samples": sum(sample.split == "train" for sample in samples),
     }
     return {name: number for name, number in numbers.items() if number is not None}

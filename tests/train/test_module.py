@@ -14,13 +14,13 @@ SOURCE = Path(module.__file__)
 
 
 @pytest.fixture
-def adaptation(tiny_base, tiny_noise):
+def adaptation(tiny_base, tiny_noise, tiny_adapter):
     def build(**others):
         how = {"lr": 0.01, "warmup": 4, "weight_decay": 0.0, "clip": 1.0}
         how |= {"caption_dropout": 0.0, "noise": tiny_noise(), "outside_mask": 0.1, "ema_decay": 0.0}
         family = families.build("tiny", tiny_base)
         torch.manual_seed(0)
-        family.add_adapter(rank=2, alpha=2.0, targets=("to_q", "conv1"), dropout=0.0)
+        family.add_adapter(tiny_adapter(targets=("to_q", "conv1")))
         empty = {name: value[0] for name, value in family.encode_prompts([""]).items()}
         return Adaptation(family, Optimisation(**(how | others)), empty=empty, steps=100, seed=0)
 
@@ -63,7 +63,7 @@ def test_the_rate_warms_up_and_falls_to_a_fiftieth(adaptation):
 def test_the_optimizer_holds_the_adapter_alone(adaptation):
     one = adaptation()
     held = {id(weight) for group in one.configure_optimizers()["optimizer"].param_groups for weight in group["params"]}
-    adapter = {id(weight) for name, weight in one.denoiser.named_parameters() if "lora_" in name}
+    adapter = {id(weight) for name, weight in one.networks["unet"].named_parameters() if "lora_" in name}
     assert held == adapter
 
 
