@@ -25,6 +25,7 @@ class Found:
     consent: str
     group: str
     body: bytes
+    mask: bytes = b""  # a picture of which parts count, where somebody drew one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
