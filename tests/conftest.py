@@ -176,9 +176,11 @@ def tiny_adapter():
     """A LoRA of rank two on ``TARGETS``; give others to change it, ``kind`` by its name."""
     from stages.adapters import Adapter
 
+    own = {"lokr": {"factor": -1, "decompose_both": False}, "loha": {"effective_conv2d": True}}
+
     def adapter(*, kind="lora", **others):
         values = {"rank": 2, "alpha": 2.0, "dropout": 0.0, "targets": TARGETS, "text_targets": ()}
-        return Adapter(kind={"name": kind}, **(values | others))
+        return Adapter(kind={"name": kind, **own.get(kind, {})}, **(values | others))
 
     return adapter
 

@@ -9,11 +9,12 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from stages import families
-from stages.adapters import sorted_header, weights
+from stages import families, plugins
+from stages.adapters import fuse, on, sorted_header, weights
 from stages.errors import ModelError
 from stages.pipelines import to_uint8
 
+KINDS = ("dora", "loha", "lokr", "lora", "rslora")
 FAMILIES = ("flux", "sd35", "sdxl", "tiny")
 PROMPTS, SEEDS = ["a photo of coins", "a cat"], [1, 2]
 
@@ -26,11 +27,11 @@ def drawn(family):
 def tuned(tiny_adapter):
     """A family whose adapter is as if it had been trained."""
 
-    def family(base, *, alpha, name="tiny"):
-        one = families.build(name, base)
+    def family(base, *, alpha=4.0, name="tiny", precision="fp32", **others):
+        one = families.build(name, base, precision=precision)
         torch.manual_seed(0)
         targets = ("to_q", "to_v", "ff.net.2", "conv1") if name in ("tiny", "sdxl") else ("to_q", "to_v")
-        one.add_adapter(tiny_adapter(alpha=alpha, targets=targets))
+        one.add_adapter(tiny_adapter(alpha=alpha, **{"targets": targets} | others))
         for weight in weights(one.networks):
             weight.data.normal_(0, 0.3 if name == "tiny" else 2.0)
         return one
@@ -71,6 +72,27 @@ def test_without_its_metadata_the_strength_would_be_lost(tmp_path, tiny_base, tu
     fresh = families.build("tiny", tiny_base)
     fresh.load_adapter(tmp_path / "bare.safetensors")
     assert np.abs(drawn(fresh) - drawn(family)).max() > 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_comes_back_from_its_file_and_can_be_fused(tmp_path, tiny_base, tuned, kind):
+    family = tuned(tiny_base, kind=kind)
+    family.save_adapter(tmp_path / "adapter.safetensors")
+    fresh = families.build("tiny", tiny_base)
+    before = drawn(fresh)
+    fresh.load_adapter(tmp_path / "adapter.safetensors")
+    after = drawn(fresh)
+    assert np.array_equal(after, drawn(family))
+    assert np.abs(after - before).mean() > 0.5
+    fuse(fresh.networks)
+    assert not on(fresh.denoiser)
+    assert np.abs(drawn(fresh) - after).max() <= 1
+    fresh.load_adapter(tmp_path / "adapter.safetensors")  # the place is free again
+    assert np.abs(drawn(fresh) - after).max() > 1
+
+
+def test_every_kind_is_tested_here():
+    assert tuple(plugins.names("stages.adapters")) == KINDS
 
 
 @pytest.mark.parametrize("name", FAMILIES)
