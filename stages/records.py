@@ -186,6 +186,12 @@ class Sample:
     group: str  # near-duplicates and pictures of one page share it, and never cross the split
     width: int  # pixels: of its bucket
     height: int  # pixels: of its bucket
+    source_width: int  # pixels of the whole upright picture, before it was scaled and cropped
+    source_height: int  # likewise
+    crop_left: (
+        int  # pixels of the whole picture, scaled as the sample is, that lie left of it; in the mirror, if mirrored
+    )
+    crop_top: int  # likewise, above it; both are below 0 where the sample reaches beyond the picture's edge
     place: Place  # in prepare's shards, PNG with licence and credit
 
 

@@ -130,7 +130,15 @@ def tiny_samples():
         png = encode_png(cv2.resize(colours, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC))
         text = f"a photo of {word}" if number % 2 else f"a {word} wall"
         values = {"id": f"{frame}-00", "frame": frame, "variant": 0, "text": text, "role": role, "split": split}
-        rows.append(({**values, "group": frame, "width": SIDE, "height": SIDE}, png))
+        sizes = {
+            "width": SIDE,
+            "height": SIDE,
+            "source_width": SIDE,
+            "source_height": SIDE,
+            "crop_left": 0,
+            "crop_top": 0,
+        }
+        rows.append(({**values, "group": frame, **sizes}, png))
     return rows
 
 
