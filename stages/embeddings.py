@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stages import denoising, tensors
+from stages import denoising, families, tensors
 from stages.families import Family
 from stages.records import Sample
 
@@ -58,8 +58,14 @@ def read(folder: Path) -> Embeddings:
 
 
 def heldout_loss(family: Family, embeddings: Embeddings, sample: Sample, *, seed: int) -> float:
-    """The mean of ``denoising.fixed_loss`` for ``sample`` with its own words."""
+    """The mean of ``denoising.fixed_loss`` for ``sample`` with its own words, encoded anew where that is trained."""
     latents, conditions = embeddings.of(sample)
+    if families.trains_words(family):
+        import torch
+
+        with torch.no_grad():
+            words = family.encode_prompts([sample.text])
+        conditions = {**conditions, **{name: value[0] for name, value in words.items()}}
     device = family.denoiser.device
     there = {name: value.to(device) for name, value in conditions.items()}
     seed = denoising.picture_seed(seed, sample.id)

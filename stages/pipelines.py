@@ -5,6 +5,7 @@ Shapes: B batch, C channels, H and W of pixels or latents.
 """
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -49,10 +50,10 @@ class Architecture:
     pipelines: tuple[str, str]  # diffusers' classes: from words, and from words and a picture
     parts: Mapping[str, str]  # package and class of each part, by its name in the folder
     process: Callable[[Any], Process]  # of the scheduler
-    conditions: Callable[[Any, Sequence[str]], dict[str, Tensor]]  # of prompts, by a pipeline that has its text parts
+    conditions: Callable[..., dict[str, Tensor]]  # of prompts, by a pipeline that has its text parts; see ``told``
     predict: Callable[[Any, Tensor, Tensor, Conditions], Tensor]  # see ``Family``; the first is the denoiser
     picture_conditions: Callable[[Sample], dict[str, Tensor]] = _nothing
-    drawing: Callable[[Any], dict[str, Any]] = _nothing  # what else the pipeline is told when it draws
+    most_tokens: Mapping[str, int] = field(default_factory=dict)  # that T5 is given, by the name of its tokenizer
     sampler: Mapping[str, Any] = field(default_factory=dict)  # what of the scheduler is not as its folder has it
     others: Mapping[str, Any] = field(default_factory=dict)  # what a pipeline is made of beside its parts
 
@@ -73,7 +74,6 @@ class Folder:
     def __init__(self, path: Path, architecture: Architecture, precision: Precision) -> None:
         self.device = machine.device()
         refuse_precision(precision, self.device)
-        quiet()
         self.path = path
         self._architecture = architecture
         self._precision = precision
@@ -86,6 +86,7 @@ class Folder:
             ModelError: when the folder lacks parts, naming them all, or the part cannot be read.
         """
         if name not in self._loaded:
+            quiet()
             self._refuse_missing(name)
             package, _, kind = self._architecture.parts[name].partition(".")
             self._loaded[name] = self._read(name, getattr(import_module(package), kind))
@@ -162,8 +163,13 @@ class Pipeline:
 
     def encode_prompts(self, prompts: Sequence[str]) -> dict[str, Tensor]:
         """See ``Family``."""
-        conditions = self._architecture.conditions(self._words, prompts)
+        conditions = self._architecture.conditions(self._words, prompts, **self._told)
         return {name: value.float() for name, value in conditions.items()}
+
+    def tokens_lost(self, prompts: Sequence[str]) -> dict[str, list[int]]:
+        """See ``Family``."""
+        names = [name for name in self._architecture.parts if name.startswith("tokenizer")]
+        return {name: tokens_lost(self._parts[name], prompts, most=self._most_tokens(name)) for name in names}
 
     def picture_conditions(self, sample: Sample) -> dict[str, Tensor]:
         """See ``Family``."""
@@ -208,7 +214,7 @@ class Pipeline:
         """See ``Family``."""
         pipeline = self._assembled(self._architecture.pipelines[0])
         how = {"num_inference_steps": steps, "guidance_scale": guidance, "width": size[0], "height": size[1]}
-        return drawn(pipeline, prompts, seeds, how | self._architecture.drawing(pipeline))
+        return drawn(pipeline, prompts, seeds, how | self._told)
 
     def reconstruct(
         self,
@@ -226,7 +232,17 @@ class Pipeline:
         how |= {"num_inference_steps": steps, "guidance_scale": 1.0}
         if "height" in inspect.signature(pipeline.__call__).parameters:  # some take the picture's, some another
             how |= {"height": height, "width": width}
-        return drawn(pipeline, prompts, seeds, how | self._architecture.drawing(pipeline))
+        return drawn(pipeline, prompts, seeds, how | self._told)
+
+    @property
+    def _told(self) -> dict[str, int]:
+        """How many tokens T5 is given, as the pipelines want to know it."""
+        most = [self._most_tokens(name) for name in self._architecture.most_tokens]
+        return {"max_sequence_length": most[0]} if most else {}
+
+    def _most_tokens(self, name: str) -> int:
+        longest = int(self._parts[name].model_max_length)
+        return min(longest, self._architecture.most_tokens.get(name, longest))
 
     @cached_property
     def _words(self) -> Any:
@@ -277,7 +293,9 @@ def quantisation(kind: Any, precision: Precision) -> Any:
 
 def drawn(pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], how: Mapping[str, Any]) -> NDArray[np.uint8]:
     """A picture by ``pipeline`` for each prompt and seed, uint8[B, H, W, 3]; ``how`` is as the pipeline names it."""
-    return to_uint8(pipeline(prompt=list(prompts), generator=generators(seeds), output_type="np", **how).images)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*upcast_vae", category=FutureWarning)  # SDXL's pipeline of itself
+        return to_uint8(pipeline(prompt=list(prompts), generator=generators(seeds), output_type="np", **how).images)
 
 
 def encode(autoencoder: Any, pixels_BHWC: NDArray[np.uint8]) -> Tensor:
@@ -311,6 +329,12 @@ def _wide(autoencoder: Any) -> Iterator[None]:
         autoencoder.to(torch.float32)
     yield
     autoencoder.to(dtype)
+
+
+def tokens_lost(tokenizer: Any, prompts: Sequence[str], *, most: int) -> list[int]:
+    """How many tokens of each prompt, its marks included, are beyond ``most``."""
+    found = tokenizer(list(prompts), truncation=False, padding=False).input_ids
+    return [max(0, len(ids) - most) for ids in found]
 
 
 def generators(seeds: Sequence[int]) -> list[Any]:

@@ -210,6 +210,8 @@ def tiny_training(tiny_noise):
             "alpha": 4.0,
             "dropout": 0.0,
             "targets": TARGETS,
+            "text_targets": (),
+            "base_precision": "fp32",
             "steps": 12,
         }
         values |= {"batch": 4, "prior_share": 0.5, "precision": "32-true", "seed": 3, "threads": 1}

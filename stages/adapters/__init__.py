@@ -230,7 +230,8 @@ def _ends(network: Any) -> list[str]:
 
     kinds = (torch.nn.Linear, torch.nn.Conv2d)
     named = [name for name, layer in network.named_modules() if isinstance(layer, kinds)]
-    return sorted({".".join(name.split(".")[-2:]) if name[-1].isdigit() else name.rpartition(".")[2] for name in named})
+    words = [name.split(".") for name in named]
+    return sorted({".".join(each[-2:]) if each[-1].isdigit() else each[-1] for each in words})
 
 
 def _configured(values: Mapping[str, Any]) -> Any:

@@ -55,6 +55,10 @@ class Family(Protocol):
         """
         ...
 
+    def tokens_lost(self, prompts: Sequence[str]) -> dict[str, list[int]]:
+        """How many tokens of each prompt ``encode_prompts`` cuts off, by the name of the tokenizer."""
+        ...
+
     def picture_conditions(self, sample: Sample) -> dict[str, Tensor]:
         """The conditions of one picture that its words do not give, without the batch; most families have none."""
         ...

@@ -10,7 +10,6 @@ from stages import denoising
 from stages.families import Conditions, Tensor
 from stages.pipelines import Architecture, Config, Pipeline
 
-MOST_TOKENS = 512  # of T5, as the pipeline has it
 TRAINING_GUIDANCE = 1.0  # what the distilled guidance is told in training: the picture itself, not an exaggeration
 
 
@@ -23,15 +22,12 @@ def process(scheduler: Any) -> denoising.Flow:
     return denoising.Flow(lambda size: denoising.token_shift(tokens(size), least=least, most=most))
 
 
-def drawing(pipeline: Any) -> dict[str, Any]:
-    """How many tokens T5 is given."""
-    return {"max_sequence_length": min(MOST_TOKENS, int(pipeline.tokenizer_2.model_max_length))}
-
-
-def conditions(pipeline: Any, prompts: Sequence[str]) -> dict[str, Tensor]:
+def conditions(pipeline: Any, prompts: Sequence[str], *, max_sequence_length: int) -> dict[str, Tensor]:
     """``tokens`` float[B, 512, 4096] and ``pooled`` float[B, 768]."""
     device = pipeline.text_encoder.device
-    tokens_BLD, pooled_BD, _ = pipeline.encode_prompt(list(prompts), None, device=device, **drawing(pipeline))
+    tokens_BLD, pooled_BD, _ = pipeline.encode_prompt(
+        list(prompts), None, device=device, max_sequence_length=max_sequence_length
+    )
     return {"tokens": tokens_BLD, "pooled": pooled_BD}
 
 
@@ -97,7 +93,7 @@ ARCHITECTURE = Architecture(
     process=process,
     conditions=conditions,
     predict=predict,
-    drawing=drawing,
+    most_tokens={"tokenizer_2": 512},
 )
 
 

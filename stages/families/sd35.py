@@ -10,8 +10,6 @@ from stages import denoising
 from stages.families import Conditions, Tensor
 from stages.pipelines import Architecture, Config, Pipeline
 
-MOST_TOKENS = 256  # of T5, as the pipeline has it
-
 
 def process(scheduler: Any) -> denoising.Flow:
     """The shift is the scheduler's, the same for every size."""
@@ -19,12 +17,7 @@ def process(scheduler: Any) -> denoising.Flow:
     return denoising.Flow(lambda _: shift)
 
 
-def drawing(pipeline: Any) -> dict[str, Any]:
-    """How many tokens T5 is given."""
-    return {"max_sequence_length": min(MOST_TOKENS, int(pipeline.tokenizer_3.model_max_length))}
-
-
-def conditions(pipeline: Any, prompts: Sequence[str]) -> dict[str, Tensor]:
+def conditions(pipeline: Any, prompts: Sequence[str], *, max_sequence_length: int) -> dict[str, Tensor]:
     """``tokens`` float[B, 77 + 256, 4096] and ``pooled`` float[B, 2048]."""
     tokens_BLD, _, pooled_BD, _ = pipeline.encode_prompt(
         list(prompts),
@@ -32,7 +25,7 @@ def conditions(pipeline: Any, prompts: Sequence[str]) -> dict[str, Tensor]:
         None,
         device=pipeline.text_encoder.device,
         do_classifier_free_guidance=False,
-        **drawing(pipeline),
+        max_sequence_length=max_sequence_length,
     )
     return {"tokens": tokens_BLD, "pooled": pooled_BD}
 
@@ -64,7 +57,7 @@ ARCHITECTURE = Architecture(
     process=process,
     conditions=conditions,
     predict=predict,
-    drawing=drawing,
+    most_tokens={"tokenizer_3": 256},
 )
 
 

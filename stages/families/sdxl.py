@@ -28,11 +28,15 @@ def conditions(pipeline: Any, prompts: Sequence[str]) -> dict[str, Tensor]:
 
 
 def picture_conditions(sample: Sample) -> dict[str, Tensor]:
-    """``sizes`` float[6]: height and width before the crop, its top and left, height and width after."""
+    """``sizes`` float[6]: height and width of the whole picture, top and left of the crop, height and width after it.
+
+    As the model was trained (section 2.2): the whole picture as it was found, the crop after scaling. A crop that reaches
+    beyond the picture's edge starts at it.
+    """
     import torch
 
-    size = (sample.height, sample.width)
-    return {"sizes": torch.tensor([*size, 0, 0, *size], dtype=torch.float32)}
+    before, corner = (sample.source_height, sample.source_width), (max(0, sample.crop_top), max(0, sample.crop_left))
+    return {"sizes": torch.tensor([*before, *corner, sample.height, sample.width], dtype=torch.float32)}
 
 
 def predict(unet: Any, noisy_BCHW: Tensor, levels_B: Tensor, given: Conditions) -> Tensor:

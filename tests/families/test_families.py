@@ -144,9 +144,11 @@ def test_no_words_are_zeros_for_sdxl_as_in_its_guidance(family_bases):
     assert all(not value[0].any() and value[1].any() for value in one.values())
 
 
-def test_sdxl_is_told_height_before_width(family_bases):
+@pytest.mark.parametrize(("top", "told"), [(5, 5), (-5, 0)])
+def test_sdxl_is_told_the_true_sizes_height_before_width(family_bases, top, told):
+    cropped = sample(width=24, height=16, source_width=640, source_height=480, crop_left=3, crop_top=top)
     one = families.build("sdxl", family_bases["sdxl"])
-    assert one.picture_conditions(sample(width=24, height=16))["sizes"].tolist() == [16, 24, 0, 0, 16, 24]
+    assert one.picture_conditions(cropped)["sizes"].tolist() == [480, 640, told, 3, 16, 24]
 
 
 def test_corrupt_predict_and_weight_fit_each_other(family, name):
