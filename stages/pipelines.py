@@ -199,6 +199,7 @@ class Pipeline:
         """See ``Family``."""
         architecture = self._architecture
         content = adapters.read(file)
+        adapters.remove(self.networks)
         if content.settings:
             self.networks = {name: self._parts[name] for name in architecture.adaptable if name in content.settings}
             adapters.put(content, self.networks, family=architecture.name)

@@ -84,15 +84,20 @@ def on(network: Any) -> bool:
 
 def fuse(networks: Mapping[str, Any]) -> None:
     """Add the adapters of ``networks`` to the weights beneath and take them off: the same pictures but for rounding."""
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
     for network in networks.values():
-        adapted = [(name, layer) for name, layer in network.named_modules() if isinstance(layer, BaseTunerLayer)]
-        for name, layer in adapted:
+        for layer in _adapted(network).values():
             layer.merge()
+    remove(networks)
+
+
+def remove(networks: Mapping[str, Any]) -> None:
+    """Take the adapters of ``networks`` off: two on one network would add up."""
+    for network in networks.values():
+        for name, layer in _adapted(network).items():
             network.set_submodule(name, layer.get_base_layer())
-        del network.peft_config
-        network._hf_peft_config_loaded = False  # noqa: SLF001  # diffusers and transformers ask it whether one is on
+        if on(network):
+            del network.peft_config
+            network._hf_peft_config_loaded = False  # noqa: SLF001  # the libraries ask it whether one is on
 
 
 def save(file: Path, networks: Mapping[str, Any]) -> None:
@@ -209,6 +214,12 @@ def sorted_header(safetensors: bytes) -> bytes:
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # the format wants tensors to start at a multiple of eight bytes
     return len(text).to_bytes(8, "little") + text + safetensors[8 + length :]
+
+
+def _adapted(network: Any) -> dict[str, Any]:
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    return {name: layer for name, layer in network.named_modules() if isinstance(layer, BaseTunerLayer)}
 
 
 def _refuse_rank(chosen: Mapping[str, Any], adapter: Adapter) -> None:

@@ -81,7 +81,7 @@ class Family(Protocol):
         ...
 
     def load_adapter(self, file: Path) -> None:
-        """Put the adapter of ``file`` on the networks that it is for, at its full strength.
+        """Put the adapter of ``file`` on the networks that it is for, at its full strength, and take off what was on.
 
         Raises:
             ModelError: when there is no such file, or it is for another family.

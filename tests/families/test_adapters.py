@@ -259,6 +259,17 @@ def test_a_quantised_base_needs_the_library_that_knows_it(monkeypatch):
         pipelines.refuse_precision("nf4", "cuda")
 
 
+def test_an_adapter_takes_the_place_of_the_one_before(tmp_path, tiny_base, tuned):
+    both = {"one": tuned(tiny_base, kind="dora", text_targets=("q_proj",)), "two": tuned(tiny_base, alpha=2.0)}
+    for name, family in both.items():
+        family.save_adapter(tmp_path / f"{name}.safetensors")
+    fresh = families.build("tiny", tiny_base)
+    for name in ("one", "two", "one"):
+        fresh.load_adapter(tmp_path / f"{name}.safetensors")
+        assert np.array_equal(drawn(fresh), drawn(both[name]))
+        assert families.trains_words(fresh) == (name == "one")
+
+
 def test_every_kind_is_tested_here():
     assert tuple(plugins.names("stages.adapters")) == KINDS
 
