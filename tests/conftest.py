@@ -239,6 +239,7 @@ def tiny_generated(tmp_path_factory, tiny_base, tiny_prepared, tiny_trained, ses
     folder = tmp_path_factory.mktemp("tiny") / "generated"
     config = stage.Config(
         family="tiny",
+        base_precision="fp32",
         subject_pictures=6,
         prior_pictures=4,
         max_prompts=2,

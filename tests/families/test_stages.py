@@ -98,7 +98,7 @@ def test_what_was_trained_is_drawn_with(encoded, tiny_prepared, tiny_training, t
         "size": (16, 16),
         "steps": 2,
     }
-    wanted |= {"guidance": 2.0, "batch": 4, "seed": 0, "threads": 1, "shard_digits": 1}
+    wanted |= {"base_precision": "fp32", "guidance": 2.0, "batch": 4, "seed": 0, "threads": 1, "shard_digits": 1}
     folders = {"base": base, "prepared": tiny_prepared, "trained": tmp_path / "trained", "out": tmp_path / "drawn"}
     generate.run(generate.Config(family=name, **wanted), **folders)
     rows = tables.read(tmp_path / "drawn", Generation)
