@@ -72,10 +72,11 @@ def refuse_unfit(family: Family, config: Config) -> None:
     """Say what the family cannot do before anything large is loaded.
 
     Raises:
-        ConfigError: when its process has no such weighting.
+        ConfigError: when its process has no such weighting, or its weights bear no such adapter.
     """
     import torch
 
+    adapters.refuse_unfit(wanted(config), quantised=config.base_precision in pipelines.QUANTISED)
     middle_B = family.process.levels(torch.tensor([0.5]), (8, 8))
     family.process.weight(middle_B, config.optimisation.noise.weighting)
 
