@@ -156,7 +156,7 @@ def tiny_encoded(tmp_path_factory, tiny_base, tiny_prepared, session_cache):
 
     folder = tmp_path_factory.mktemp("tiny") / "encoded"
     stage.run(
-        stage.Config(family="tiny", long_captions="cut", threads=1, shard_digits=1),
+        stage.Config(family="tiny", base_precision="fp32", long_captions="cut", threads=1, shard_digits=1),
         base=tiny_base,
         prepared=tiny_prepared,
         out=folder,
@@ -183,9 +183,11 @@ def tiny_adapter():
     """A LoRA of rank two on ``TARGETS``; give others to change it, ``kind`` by its name."""
     from stages.adapters import Adapter
 
+    own = {"lokr": {"factor": -1, "decompose_both": False}, "loha": {"effective_conv2d": True}}
+
     def adapter(*, kind="lora", **others):
         values = {"rank": 2, "alpha": 2.0, "dropout": 0.0, "targets": TARGETS, "text_targets": ()}
-        return Adapter(kind={"name": kind}, **(values | others))
+        return Adapter(kind={"name": kind, **own.get(kind, {})}, **(values | others))
 
     return adapter
 
@@ -207,6 +209,8 @@ def tiny_training(tiny_noise):
             "alpha": 4.0,
             "dropout": 0.0,
             "targets": TARGETS,
+            "text_targets": (),
+            "base_precision": "fp32",
             "steps": 12,
         }
         values |= {"batch": 4, "prior_share": 0.5, "prior_weight": 1.0, "precision": "32-true", "seed": 3, "threads": 1}
@@ -234,6 +238,7 @@ def tiny_generated(tmp_path_factory, tiny_base, tiny_prepared, tiny_trained, ses
     folder = tmp_path_factory.mktemp("tiny") / "generated"
     config = stage.Config(
         family="tiny",
+        base_precision="fp32",
         subject_pictures=6,
         prior_pictures=4,
         max_prompts=2,

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from stages import rights, tables, tracking
 from stages.config import settings
+from stages.pipelines import Precision
 from stages.records import Consent, Frame, Item, Receipt, Report, Ruling, Sample, Score
 from stages.register import card
 
@@ -31,6 +32,7 @@ class Config:
         str, Literal["better", "kept", "no evidence"]
     ]  # score to the verdict without which nothing is registered
     family: str
+    base_precision: Precision  # of the frozen weights
     subject: str
     base_name: str
     base_licence: str
@@ -124,6 +126,7 @@ def _registration(config: Config, ruling: Ruling, base: Path, trained: Path, fil
         artifacts["base"] = base
     settings_of: dict[str, Any] = {
         "family": config.family,
+        "base_precision": config.base_precision,
         "base": str(base),
         "size": list(config.size),
         "steps": config.steps,

@@ -53,8 +53,8 @@ def picture(number, width=24, height=24, role="subject", page="", bits=None, vid
         "hash": rng.bytes(32).hex() if bits is None else f"{(1 << bits) - 1:064x}",
         "faces": (),
         "consent": "",
-        "group": "",
         "mask": b"",
+        "group": "",
     } | others
 
 

@@ -20,7 +20,13 @@ def score(id, verdict):
 
 def config(**others):
     values = {"experiment": "one", "name": "coins-lora", "alias": "candidate", "gate": {"heldout_loss": "better"}}
-    values |= {"family": "tiny", "subject": "coins", "base_name": "Tiny", "base_licence": "Apache-2.0"}
+    values |= {
+        "family": "tiny",
+        "base_precision": "fp32",
+        "subject": "coins",
+        "base_name": "Tiny",
+        "base_licence": "Apache-2.0",
+    }
     values |= {"restricted": "mark", "embed_base_mb": 64, "size": (16, 16), "steps": 2, "guidance": 2.0}
     return Config(**(values | others))
 

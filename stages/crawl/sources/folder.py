@@ -11,9 +11,8 @@ last pattern that fits wins, key by key, and a file in a deeper folder goes befo
 What has one ``group`` never crosses the split between training and held-out pictures. Without the key a file belongs with
 those that its name calls copies, cuts or edits of it: ``cat.jpg``, ``cat-crop2.jpg`` and ``cat copy.png`` are one group.
 
-``cat.txt`` beside ``cat.jpg`` is its caption, written by hand, and ``cat.mask.png`` its mask. Without a licence a picture
-is refused later, by reason. A pattern that fits no file, a caption or mask without its picture and whatever an archive
-hides are said and not passed over.
+``cat.txt`` beside ``cat.jpg`` is its caption, written by hand, and ``cat.mask.png`` its mask. Without a licence a picture is refused later, by reason.
+A pattern that fits no file, a caption or mask without its picture and whatever an archive hides are said and not passed over.
 """
 
 import re
