@@ -10,8 +10,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from stages import families
-from stages.adapters import sorted_header, weights
+from stages.adapters import weights
 from stages.errors import ModelError
+from stages.lora.files import sorted_header
 from stages.pipelines import to_uint8
 
 FAMILIES = ("flux", "sd35", "sdxl", "tiny")
