@@ -49,6 +49,8 @@ def stack(given: Given) -> str:
     if given.method == "sum":
         return _left(given.out, arithmetic.stacked(loras, weights), size, loras)
     arithmetic.refuse_size(size)
+    if not 0 < given.density <= 1:
+        raise ModelError("--density is a share above 0 and up to 1")
     import torch
 
     torch.manual_seed(given.seed)

@@ -43,7 +43,7 @@ class Folder:
         raise ModelError(f"{self.path}: has no layer {layer}; give the base model that the adapter was made for")
 
     def differences(self, other: "Folder") -> Iterator[tuple[str, "Tensor | None"]]:
-        """Each weight in which ``other`` differs, by its layer, and by how much, float64; None where no LoRA can say it.
+        """Each layer in which ``other`` differs, by how much, float64; and None by the name of what no LoRA can say.
 
         Raises:
             ModelError: when the two are not of one shape.
@@ -56,7 +56,10 @@ class Folder:
                     continue
                 name, _, end = key.rpartition(".")
                 is_layer = end == "weight" and mine.dim() in (2, 4) and name.rpartition(".")[2] not in _TABLES
-                yield classic(f"{part}.{name}"), its.double() - mine.double() if is_layer else None
+                if is_layer:
+                    yield classic(f"{part}.{name}"), its.double() - mine.double()
+                else:
+                    yield f"{part}.{key}", None
 
     def merged(self, pairs: "list[tuple[Lora, float]]", out: Path) -> None:
         """Write this folder with adapters, each at its strength, folded into it, into ``out``.

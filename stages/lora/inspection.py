@@ -73,18 +73,19 @@ def table(known: Mapping[str, Any]) -> str:
     """``known``, from ``facts``, in lines of at most 80 columns."""
     metadata = known["metadata"]
     lines = [
-        f"{known['file']}: {known['kind']}, in {known['format']}'s format",
-        f"family      {known['family'] or 'not known'}",
-        f"base        {metadata.get(about.BASE, 'not stated')}",
-        f"layers      {known['layers']}, {known['weights']:,} weights",
-        f"rank        {_span(known['ranks'])}",
-        f"alpha       {_span(known['alphas'])}",
-        f"strength    {_span(known['strengths'])}, by which programs must multiply",
+        *_line("file", known["file"]),
+        *_line("kind", f"{known['kind']}, as {known['format']} writes it"),
+        *_line("family", known["family"] or "not known"),
+        *_line("base", metadata.get(about.BASE, "not stated")),
+        *_line("layers", f"{known['layers']}, {known['weights']:,} weights"),
+        *_line("rank", _span(known["ranks"])),
+        *_line("alpha", _span(known["alphas"])),
+        *_line("strength", f"{_span(known['strengths'])}, by which programs must multiply"),
         "",
         f"{'block':<38}{'layers':>7}{'rank':>7}{'strength':>13}{'norm of ΔW':>15}",
         *(_row(block) for block in known["blocks"]),
         "",
-        f"licence     {metadata.get(about.LICENCE, 'not stated')}",
+        *_line("licence", metadata.get(about.LICENCE, "not stated")),
         *_pictures(metadata),
         "",
         *(f"{key:<30}{value}" for key, value in metadata.items() if not key.startswith("darkroom.")),
@@ -92,13 +93,22 @@ def table(known: Mapping[str, Any]) -> str:
     return "\n".join(_cut(line) for line in lines)
 
 
+def _line(label: str, value: str) -> list[str]:
+    """``value`` behind its label, in as many lines as it takes."""
+    return textwrap.wrap(
+        value, WIDTH, initial_indent=f"{label:<12}", subsequent_indent=" " * 12, break_on_hyphens=False
+    )
+
+
 def _pictures(metadata: Mapping[str, str]) -> list[str]:
     """By which licences it learned from how many pictures, what they ask for, and whom to name."""
     rows = about.pictures(metadata)
     names = Counter(licence for licence, _ in rows)
-    lines = [f"pictures    {count} {name or 'licence unknown'}" for name, count in sorted(names.items())]
-    lines += [f"duty        {duty}" for duty in about.duties(sorted(names))] if rows else ["pictures    not stated"]
-    return [*lines, *(f"credit      {line}" for _, line in rows)]
+    counts = [f"{count} {name or 'licence unknown'}" for name, count in sorted(names.items())]
+    told = [("pictures", each) for each in counts or ["not stated"]]
+    told += [("duty", each) for each in about.duties(sorted(names))]
+    told += [("credit", credit) for _, credit in rows]
+    return [line for label, value in told for line in _line(label, value)]
 
 
 def _blocks(lora: Lora) -> dict[str, list[Layer]]:
@@ -145,4 +155,4 @@ def _span(numbers: Sequence[float]) -> str:
 
 
 def _cut(line: str) -> str:
-    return textwrap.shorten(line, WIDTH, placeholder=" …") if len(line) > WIDTH else line
+    return f"{line[: WIDTH - 2].rstrip()} …" if len(line) > WIDTH else line

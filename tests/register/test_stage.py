@@ -10,7 +10,6 @@ from stages.images import decode
 from stages.records import Receipt, Score
 from stages.register.stage import CARD, DATA, Config, failed, run
 
-
 FILES = ("adapter.safetensors", "adapter.kohya.safetensors", "inspect.txt")
 
 
