@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stages import denoising, tensors
+from stages import denoising, families, tensors
 from stages.families import Family
 from stages.records import Sample
 
@@ -57,13 +57,29 @@ def read(folder: Path) -> Embeddings:
     )
 
 
-def heldout_loss(family: Family, embeddings: Embeddings, sample: Sample, *, seed: int) -> float:
-    """The mean of ``denoising.fixed_loss`` for ``sample`` with its own words."""
+def heldout_losses(family: Family, embeddings: Embeddings, sample: Sample, *, seed: int) -> list[float]:
+    """``denoising.fixed_loss`` for ``sample`` with its own words: a number for each of ``denoising.FIXED_PARTS``.
+
+    The words are encoded anew where an adapter is on their encoders.
+    """
     latents, conditions = embeddings.of(sample)
+    if families.trains_words(family):
+        import torch
+
+        with torch.no_grad():
+            words = family.encode_prompts([sample.text])
+        conditions = {**conditions, **{name: value[0] for name, value in words.items()}}
     device = family.denoiser.device
     there = {name: value.to(device) for name, value in conditions.items()}
     seed = denoising.picture_seed(seed, sample.id)
-    return denoising.fixed_loss(family, latents.to(device), there, seed=seed).mean().item()
+    losses: list[float] = denoising.fixed_loss(family, latents.to(device), there, seed=seed).tolist()
+    return losses
+
+
+def heldout_loss(family: Family, embeddings: Embeddings, sample: Sample, *, seed: int) -> float:
+    """The mean of ``heldout_losses``."""
+    losses = heldout_losses(family, embeddings, sample, seed=seed)
+    return sum(losses) / len(losses)
 
 
 def _conditions(folder: Path, kind: str) -> "dict[str, dict[str, Tensor]]":

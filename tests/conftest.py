@@ -130,7 +130,15 @@ def tiny_samples():
         png = encode_png(cv2.resize(colours, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC))
         text = f"a photo of {word}" if number % 2 else f"a {word} wall"
         values = {"id": f"{frame}-00", "frame": frame, "variant": 0, "text": text, "role": role, "split": split}
-        rows.append(({**values, "group": frame, "width": SIDE, "height": SIDE}, png))
+        sizes = {
+            "width": SIDE,
+            "height": SIDE,
+            "source_width": SIDE,
+            "source_height": SIDE,
+            "crop_left": 0,
+            "crop_top": 0,
+        }
+        rows.append(({**values, "group": frame, **sizes}, png))
     return rows
 
 
@@ -176,9 +184,11 @@ def tiny_adapter():
     """A LoRA of rank two on ``TARGETS``; give others to change it, ``kind`` by its name."""
     from stages.adapters import Adapter
 
+    own = {"lokr": {"factor": -1, "decompose_both": False}, "loha": {"effective_conv2d": True}}
+
     def adapter(*, kind="lora", **others):
         values = {"rank": 2, "alpha": 2.0, "dropout": 0.0, "targets": TARGETS, "text_targets": ()}
-        return Adapter(kind={"name": kind}, **(values | others))
+        return Adapter(kind={"name": kind, **own.get(kind, {})}, **(values | others))
 
     return adapter
 
@@ -200,6 +210,8 @@ def tiny_training(tiny_noise):
             "alpha": 4.0,
             "dropout": 0.0,
             "targets": TARGETS,
+            "text_targets": (),
+            "base_precision": "fp32",
             "steps": 12,
         }
         values |= {"batch": 4, "prior_share": 0.5, "precision": "32-true", "seed": 3, "threads": 1}
@@ -251,9 +263,11 @@ def tiny_generated(tmp_path_factory, tiny_base, tiny_prepared, tiny_trained, ses
     folder = tmp_path_factory.mktemp("tiny") / "generated"
     config = stage.Config(
         family="tiny",
+        base_precision="fp32",
         subject_pictures=6,
         prior_pictures=4,
         max_prompts=2,
+        checkpoints=2,
         size=(SIDE, SIDE),
         steps=2,
         guidance=2.0,

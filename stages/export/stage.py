@@ -12,7 +12,7 @@ from stages.config import settings
 from stages.errors import ModelError
 from stages.lora import about, files, inspection
 from stages.lora.folders import Folder
-from stages.lora.layers import Lora
+from stages.lora.layers import Adapter
 from stages.records import Frame, Item, Report, Sample
 
 log = logging.getLogger(__name__)
@@ -40,14 +40,14 @@ def run(config: Config, *, base: Path, crawled: Path, frames: Path, prepared: Pa
     lora = files.read(trained / ADAPTER)
     samples = tables.read(prepared, Sample)
     said = about.metadata(_training(config, base, _learned(crawled, frames, samples), samples), lora)
-    lora = Lora(lora.layers, said)
+    lora = Adapter(lora.layers, said)
     files.relabel(trained / ADAPTER, out / ADAPTER, said)
     written = _write_kohya(out / KOHYA, lora, config.family, base)
     tables.replace(out / SAID, (inspection.table(inspection.facts(out / ADAPTER)) + "\n").encode())
     return {"layers": len(lora.layers), "kohya": int(written), "pictures": len(about.pictures(said))}
 
 
-def _write_kohya(file: Path, lora: Lora, family: str, base: Path) -> bool:
+def _write_kohya(file: Path, lora: Adapter, family: str, base: Path) -> bool:
     """Write the file in kohya's format; without one when the format cannot say what was trained."""
     try:
         files.write_kohya(file, lora, family, Folder(base).weight)

@@ -15,7 +15,7 @@ from stages.errors import DarkroomError, ModelError
 from stages.lora import about, arithmetic, files, inspection
 from stages.lora.arithmetic import WHOLE, Size
 from stages.lora.folders import Folder
-from stages.lora.layers import Lora
+from stages.lora.layers import Adapter, Lora, as_lora
 
 log = logging.getLogger("stages")
 Given = argparse.Namespace
@@ -43,7 +43,7 @@ def merge(given: Given) -> str:
 
 def stack(given: Given) -> str:
     """Add adapters up into one file, exactly, or by a method of merging."""
-    pairs = [(files.read(file), weight) for file, weight in map(_weighed, given.files)]
+    pairs = [(as_lora(files.read(file)), weight) for file, weight in map(_weighed, given.files)]
     loras, weights = [lora for lora, _ in pairs], [weight for _, weight in pairs]
     size = Size(rank=given.rank, energy=given.energy)
     if given.method == "sum":
@@ -62,7 +62,7 @@ def resize(given: Given) -> str:
     """Give an adapter fewer ranks."""
     size = Size(rank=given.rank, energy=given.energy)
     arithmetic.refuse_size(size)
-    lora = files.read(given.file)
+    lora = as_lora(files.read(given.file))
     return _left(given.out, lora, size, [lora])
 
 
@@ -83,7 +83,7 @@ def extract(given: Given) -> str:
 
 def interpolate(given: Given) -> str:
     """Go a part of the way from one adapter to another."""
-    one, other = files.read(given.one), files.read(given.other)
+    one, other = as_lora(files.read(given.one)), as_lora(files.read(given.other))
     size = Size(rank=given.rank, energy=given.energy)
     return _left(given.out, arithmetic.between(one, other, given.at), size, [one, other])
 
@@ -92,7 +92,7 @@ def convert(given: Given) -> str:
     """Write an adapter in the other format."""
     lora = files.read(given.file)
     if given.to == "diffusers":
-        files.write(given.out, lora)
+        files.write(given.out, as_lora(lora))
     else:
         family = given.family or inspection.family(lora)
         if not family:
@@ -120,7 +120,7 @@ def _left(out: Path, lora: Lora, size: Size, made_from: Sequence[Lora]) -> str:
     return _said(out, lora) + (f"; off by {error:.2%} of its norm" if size != WHOLE else "")
 
 
-def _said(out: Path, lora: Lora) -> str:
+def _said(out: Path, lora: Adapter | Lora) -> str:
     ranks = sorted({layer.rank for layer in lora.layers.values()})
     span = f"{ranks[0]}" if ranks[0] == ranks[-1] else f"{ranks[0]} to {ranks[-1]}"
     return f"{out}: {len(lora.layers)} layers of rank {span}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from stages import licences, rights
 from stages.lora.files import HASHES, PLACEHOLDER
-from stages.lora.layers import Lora
+from stages.lora.layers import Adapter, Product
 from stages.records import ROLES, Item, Sample
 
 PICTURES, BASE, BASE_LICENCE = "darkroom.pictures", "darkroom.base", "darkroom.base_licence"
@@ -42,7 +42,7 @@ class Training:
     numbers: Mapping[str, float]  # as sd-scripts names them, without ``ss_``
 
 
-def metadata(training: Training, lora: Lora) -> dict[str, str]:
+def metadata(training: Training, lora: Adapter) -> dict[str, str]:
     """What a file with ``lora`` says of its ``training``; ``files.packed`` fills in the hashes."""
     learned = [sample for sample in training.samples if sample.split == "train"]
     said = _modelspec(training, learned) | _scripts(training, learned, lora)
@@ -101,16 +101,16 @@ def _modelspec(training: Training, learned: Sequence[Sample]) -> dict[str, str]:
     }
 
 
-def _scripts(training: Training, learned: Sequence[Sample], lora: Lora) -> dict[str, str]:
-    ranks = {layer.rank for layer in lora.layers.values()}
-    alphas = {layer.alpha for layer in lora.layers.values()}
+def _scripts(training: Training, learned: Sequence[Sample], lora: Adapter) -> dict[str, str]:
+    layers = lora.layers.values()
+    ranks, alphas = {layer.rank for layer in layers}, {layer.alpha for layer in layers}
     plain = [sample for sample in learned if not sample.variant]
     words = {role: Counter(sample.text for sample in plain if sample.role == role) for role in ROLES}
     numbers = {f"ss_{name}": f"{number:g}" for name, number in training.numbers.items()}
     return numbers | {
         "ss_output_name": training.title,
         "ss_base_model_version": _VERSIONS.get(training.family, ""),
-        "ss_network_module": "networks.lora",
+        "ss_network_module": "lycoris.kohya" if any(isinstance(each, Product) for each in layers) else "networks.lora",
         "ss_network_dim": f"{ranks.pop()}" if len(ranks) == 1 else "Dynamic",
         "ss_network_alpha": f"{alphas.pop():g}" if len(alphas) == 1 else "Dynamic",
         "ss_num_train_images": str(sum(sample.role == "subject" for sample in learned)),

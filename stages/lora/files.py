@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stages.errors import ModelError
-from stages.lora.kohya import Weights, from_kohya, to_kohya
-from stages.lora.layers import TEXT, Layer, Lora, classic
+from stages.lora.kohya import Weights, from_kohya, inner_rank, is_product, to_kohya
+from stages.lora.layers import TEXT, Adapter, Layer, Lora, Product, classic, refuse_half
 from stages.tables import replace
 
 if TYPE_CHECKING:
@@ -44,28 +44,17 @@ def save(file: Path, networks: Mapping[str, Any]) -> None:
     replace(file, packed(tensors, {SETTINGS: json.dumps(settings_of, sort_keys=True)}))
 
 
-def load(file: Path, pipeline: Any) -> None:
-    """Put the adapter of ``file`` on ``pipeline``, a diffusers pipeline, at its full strength.
+def read(file: Path) -> Adapter:
+    """The adapter in ``file``, of either format.
 
     Raises:
-        ModelError: when there is no such file.
-    """
-    if not file.is_file():
-        raise ModelError(f"{file}: there is no adapter; `dvc repro train` makes it")
-    pipeline.load_lora_weights(str(file.parent), weight_name=file.name)
-
-
-def read(file: Path) -> Lora:
-    """The LoRA in ``file``, of either format.
-
-    Raises:
-        ModelError: when it is missing, cut short, or holds anything but a LoRA.
+        ModelError: when it is missing, cut short, or holds anything but a LoRA, DoRA, LoKr or LoHa.
     """
     tensors, metadata = contents(file)
     kept = {key: value for key, value in metadata.items() if key not in (SETTINGS, "format")}
     if all(key.startswith("lora_") for key in tensors):
-        return Lora(from_kohya(tensors, where=str(file)), kept)
-    return Lora(_from_diffusers(tensors, json.loads(metadata.get(SETTINGS, "{}")), str(file)), kept)
+        return Adapter(from_kohya(tensors, where=str(file)), kept)
+    return Adapter(_from_diffusers(tensors, json.loads(metadata.get(SETTINGS, "{}")), str(file)), kept)
 
 
 def write(file: Path, lora: Lora) -> None:
@@ -79,7 +68,7 @@ def write(file: Path, lora: Lora) -> None:
     replace(file, packed(tensors, {**lora.metadata, SETTINGS: json.dumps(settings_of, sort_keys=True)}))
 
 
-def write_kohya(file: Path, lora: Lora, family: str, weights: Weights | None = None) -> None:
+def write_kohya(file: Path, lora: Adapter | Lora, family: str, weights: Weights | None = None) -> None:
     """``lora`` as a file in kohya's format for ``family``; ``weights`` gives those of the base, which a DoRA needs.
 
     Raises:
@@ -109,7 +98,9 @@ def contents(file: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
     try:
         return loaded(content), _header(content).get("__metadata__", {})
     except (SafetensorError, ValueError) as error:
-        raise ModelError(f"{file}: is no whole safetensors file ({error}); fetch or make it again") from None
+        raise ModelError(
+            f"{file}: is no safetensors file, or was cut short ({error}); fetch or make it again"
+        ) from None
 
 
 def packed(tensors: Mapping[str, "Tensor"], metadata: Mapping[str, str]) -> bytes:
@@ -175,18 +166,26 @@ def _pattern(module: str) -> str:
     return f"^({re.escape(TEXT)})?{re.escape(rest)}" if rest != module else f"^{re.escape(rest)}"
 
 
-def _from_diffusers(tensors: Mapping[str, "Tensor"], settings_of: Mapping[str, Any], where: str) -> dict[str, Layer]:
+def _from_diffusers(
+    tensors: Mapping[str, "Tensor"], settings_of: Mapping[str, Any], where: str
+) -> dict[str, Layer | Product]:
     """The layers in a file of diffusers; without its settings the strength is 1, as diffusers has it."""
     ends: dict[str, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         name, end = _parted(key, where)
         ends.setdefault(classic(name), {})[end] = value
-    found = {}
+    found: dict[str, Layer | Product] = {}
     for name, its in sorted(ends.items()):
-        if not its.keys() >= {_A, _B}:
-            raise ModelError(f"{where}: {name} has {', '.join(sorted(its))}; a LoRA has {_A} and {_B}")
         part, _, module = name.partition(".")
         mine = {key.removeprefix(f"{part}."): value for key, value in settings_of.items() if key.startswith(f"{part}.")}
+        if is_product(its):
+            refuse_half(its, where=f"{where}: {name}")
+            rank = int(_by_pattern(module, mine, "rank_pattern", mine.get("r", 0)) or inner_rank(its))
+            alpha = float(_by_pattern(module, mine, "alpha_pattern", mine.get("alpha", rank)))
+            found[name] = Product(its, alpha, rank)
+            continue
+        if not its.keys() >= {_A, _B}:
+            raise ModelError(f"{where}: {name} has {', '.join(sorted(its))}; a LoRA has {_A} and {_B}")
         magnitude = its[_M].flatten() if _M in its else None
         found[name] = Layer(its[_A], its[_B], _alpha(module, its[_A].shape[0], mine), magnitude)
     return found
@@ -197,12 +196,19 @@ def _parted(key: str, where: str) -> tuple[str, str]:
     for end in (_A, _B, _M):
         if key.removesuffix(".weight").endswith(f".{end.removesuffix('.weight')}"):
             return key[: key.rindex(f".{end.removesuffix('.weight')}")], end
+    layer, _, end = key.removesuffix(".weight").rpartition(".")
+    if is_product({end: None}):
+        return layer, end
     raise ModelError(f"{where}: {key} is no tensor of a LoRA; give a LoRA in diffusers' or kohya's format")
 
 
 def _alpha(module: str, rank: int, settings_of: Mapping[str, Any]) -> float:
     """The alpha of one layer whose strength is alpha / rank, by peft's rules."""
-    patterns = settings_of.get("alpha_pattern") or {}
-    match = next((key for key in patterns if re.match(rf"(.*\.)?({key})$", module)), None)
-    alpha = float(settings_of.get("lora_alpha", rank) if match is None else patterns[match])
+    alpha = float(_by_pattern(module, settings_of, "alpha_pattern", settings_of.get("lora_alpha", rank)))
     return alpha * rank**0.5 if settings_of.get("use_rslora") else alpha
+
+
+def _by_pattern(module: str, settings_of: Mapping[str, Any], patterns: str, default: Any) -> Any:
+    """What the first of ``patterns`` that fits ``module`` says, by peft's rule, or else ``default``."""
+    said: Mapping[str, Any] = settings_of.get(patterns) or {}
+    return next((value for key, value in said.items() if re.match(rf"(.*\.)?({key})$", module)), default)

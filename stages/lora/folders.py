@@ -4,14 +4,15 @@ Only safetensors are read, sharded or not. A folder that is written has the file
 """
 
 import json
+import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stages.errors import ModelError
 from stages.lora.files import contents, packed
-from stages.lora.layers import TEXT, Layer, Lora, classic
+from stages.lora.layers import TEXT, Adapter, Layer, Lora, Product, classic
 from stages.tables import replace
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Folder:
                 else:
                     yield f"{part}.{key}", None
 
-    def merged(self, pairs: "list[tuple[Lora, float]]", out: Path) -> None:
+    def merged(self, pairs: Sequence[tuple[Adapter | Lora, float]], out: Path) -> None:
         """Write this folder with adapters, each at its strength, folded into it, into ``out``.
 
         Raises:
@@ -81,7 +82,7 @@ class Folder:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
-    def _fold(self, file: Path, pairs: "list[tuple[Lora, float]]", out: Path) -> None:
+    def _fold(self, file: Path, pairs: Sequence[tuple[Adapter | Lora, float]], out: Path) -> None:
         tensors, metadata = contents(file)
         layer_of = {
             f"{file.parent.name}/{key}": name
@@ -100,9 +101,10 @@ class Folder:
                 tensors[key] = after.to(weight.dtype)
         replace(out, packed(tensors, metadata))
 
-    def _fitting(self, name: str, layer: Layer) -> bool:
+    def _fitting(self, name: str, layer: Layer | Product) -> bool:
         shape = tuple(self.weight(name).shape)
-        if shape != layer.shape:
+        flat = isinstance(layer, Product) and (shape[0], math.prod(shape)) == (layer.shape[0], math.prod(layer.shape))
+        if shape != layer.shape and not flat:
             raise ModelError(
                 f"{self.path}: {name} is {shape}, and {layer.shape} in the adapter; give the base that it was made for"
             )
@@ -127,7 +129,9 @@ class Folder:
                 try:
                     opened = safe_open(file, framework="pt")
                 except (SafetensorError, OSError) as error:
-                    raise ModelError(f"{file}: is no whole safetensors file ({error}); fetch it again") from None
+                    raise ModelError(
+                        f"{file}: is no safetensors file, or was cut short ({error}); fetch it again"
+                    ) from None
                 found |= dict.fromkeys(opened.keys(), opened)  # type: ignore[no-untyped-call]
             self._opened[part] = found
         return self._opened[part]

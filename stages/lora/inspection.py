@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.lora import about, files
-from stages.lora.layers import Layer, Lora
+from stages.lora.layers import Adapter, Layer, Product
 
 WIDTH = 80  # columns
 # Features into the cross-attention's keys, or of a transformer's stream, tell the family: their configurations.
@@ -21,7 +21,7 @@ _ARCHITECTURES = {
 }
 
 
-def family(lora: Lora) -> str:
+def family(lora: Adapter) -> str:
     """The family that ``lora`` was made for, by its metadata, or else by its layers; empty when neither tells."""
     stated = lora.metadata.get("modelspec.architecture", "")
     known = next((name for start, name in _ARCHITECTURES.items() if stated.startswith(start)), "")
@@ -62,10 +62,14 @@ def facts(file: Path) -> dict[str, Any]:
     }
 
 
-def kind(lora: Lora) -> str:
-    """What kind of adapter it is: LoRA or DoRA, of linear layers alone or of convolutions, too."""
-    name = "DoRA" if any(layer.magnitude is not None for layer in lora.layers.values()) else "LoRA"
-    spread = any(layer.down.dim() == 4 and max(layer.down.shape[2:]) > 1 for layer in lora.layers.values())
+def kind(lora: Adapter) -> str:
+    """What kind of adapter it is; of a LoRA or DoRA, whether convolutions are adapted, too."""
+    products = [layer for layer in lora.layers.values() if isinstance(layer, Product)]
+    if products:
+        return "LoHa" if "hada_w1_a" in products[0].tensors else "LoKr"
+    layers = [layer for layer in lora.layers.values() if isinstance(layer, Layer)]
+    name = "DoRA" if any(layer.magnitude is not None for layer in layers) else "LoRA"
+    spread = any(layer.down.dim() == 4 and max(layer.down.shape[2:]) > 1 for layer in layers)
     return f"{name} of linear layers and convolutions" if spread else f"{name} of linear layers"
 
 
@@ -111,9 +115,9 @@ def _pictures(metadata: Mapping[str, str]) -> list[str]:
     return [line for label, value in told for line in _line(label, value)]
 
 
-def _blocks(lora: Lora) -> dict[str, list[Layer]]:
+def _blocks(lora: Adapter) -> dict[str, list[Layer | Product]]:
     """The layers by the block that they stand in."""
-    found: dict[str, list[Layer]] = {}
+    found: dict[str, list[Layer | Product]] = {}
     for name, layer in sorted(lora.layers.items(), key=lambda pair: _natural(pair[0])):
         found.setdefault(_block_of(name.split(".")), []).append(layer)
     return found
@@ -129,19 +133,13 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(word), "") if word.isdigit() else (-1, word) for word in name.split(".")]
 
 
-def _block(layers: Sequence[Layer]) -> dict[str, Any]:
+def _block(layers: Sequence[Layer | Product]) -> dict[str, Any]:
     return {
         "layers": len(layers),
         "ranks": sorted({layer.rank for layer in layers}),
         "strengths": sorted({round(layer.strength, 6) for layer in layers}),
-        "norm": math.sqrt(sum(_square(layer) for layer in layers)),
+        "norm": math.sqrt(sum(layer.square() for layer in layers)),
     }
-
-
-def _square(layer: Layer) -> float:
-    """‖ΔW‖² without making ΔW: the trace of (upᵀ up)(down downᵀ)."""
-    up, down = layer.up.double().flatten(1), layer.down.double().flatten(1)
-    return float(((up.T @ up) * (down @ down.T)).sum()) * layer.strength**2
 
 
 def _row(block: Mapping[str, Any]) -> str:

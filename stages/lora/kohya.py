@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from stages.errors import ModelError
-from stages.lora.layers import Layer
+from stages.lora.layers import Layer, Product, refuse_half
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -107,17 +107,21 @@ class _Place:
     parts: tuple[str, ...]  # layers, in their order from the top row of the weight
 
 
-def to_kohya(layers: Mapping[str, Layer], family: str, weights: Weights | None = None) -> dict[str, "Tensor"]:
+def to_kohya(layers: Mapping[str, Layer | Product], family: str, weights: Weights | None = None) -> dict[str, "Tensor"]:
     """``layers`` in kohya's format for ``family``, float32. A DoRA needs ``weights``, the base's.
 
     Raises:
         ModelError: when the format has no name for a layer, or a DoRA comes without its base.
     """
     gathered: dict[str, tuple[_Place, dict[int, Layer]]] = {}
-    for name, layer in _with_common_alphas(layers).items():
+    found: dict[str, Tensor] = {}
+    for name, product in layers.items():
+        if isinstance(product, Product):
+            found |= {f"{_product_name(name, family)}.{end}": value for end, value in _factors(product).items()}
+    plain = {name: layer for name, layer in layers.items() if isinstance(layer, Layer)}
+    for name, layer in _with_common_alphas(plain).items():
         place = _place(name, family)
         gathered.setdefault(place.name, (place, {}))[1][place.part] = layer
-    found: dict[str, Tensor] = {}
     for place, parts in gathered.values():
         layer = parts[0] if len(place.parts) == 1 else _fused(parts, place.parts)
         found |= {f"{place.name}.{end}": value for end, value in _named(layer).items()}
@@ -126,7 +130,7 @@ def to_kohya(layers: Mapping[str, Layer], family: str, weights: Weights | None =
     return found
 
 
-def from_kohya(tensors: Mapping[str, "Tensor"], *, where: str) -> dict[str, Layer]:
+def from_kohya(tensors: Mapping[str, "Tensor"], *, where: str) -> dict[str, Layer | Product]:
     """The layers that stand in a file in kohya's format; ``where`` names it in messages.
 
     Raises:
@@ -136,10 +140,48 @@ def from_kohya(tensors: Mapping[str, "Tensor"], *, where: str) -> dict[str, Laye
     for key, value in tensors.items():
         name, _, end = key.partition(".")
         by_name.setdefault(name, {})[end] = value
-    found: dict[str, Layer] = {}
+    found: dict[str, Layer | Product] = {}
     for name, ends in by_name.items():
-        found |= _split(name, _layer(name, ends, where))
+        if is_product(ends):
+            factors = {end: value for end, value in ends.items() if end != ALPHA}
+            refuse_half(factors, where=f"{where}: {name}")
+            found[_parts(name)[0]] = Product(factors, *_product_strength(ends))
+        else:
+            found |= _split(name, _layer(name, ends, where))
     return found
+
+
+def is_product(ends: Mapping[str, object]) -> bool:
+    """Whether tensors by these names are factors of a LoKr or LoHa."""
+    return any(end.startswith(("lokr_w", "lokr_t", "hada_w", "hada_t")) for end in ends)
+
+
+def inner_rank(factors: "Mapping[str, Tensor]") -> int:
+    """The rank by which programs divide an alpha; 0 for a LoKr of two whole matrices, whose alpha they ignore."""
+    inner = [factors[end] for end in ("hada_w1_b", "lokr_w2_b", "lokr_w1_b") if end in factors]
+    return int(inner[0].shape[0]) if inner else 0
+
+
+def _product_strength(ends: "Mapping[str, Tensor]") -> tuple[float, int]:
+    """Alpha and rank of a LoKr or LoHa in a file."""
+    rank = inner_rank(ends)
+    return (float(ends[ALPHA]), rank) if rank and ALPHA in ends else (float(rank or 1), rank or 1)
+
+
+def _product_name(name: str, family: str) -> str:
+    """A fused layer cannot hold a product: there the names of OneTrainer stand, which ComfyUI knows, too."""
+    part, _, module = name.partition(".")
+    return f"lora_transformer_{module.replace('.', '_')}" if part == "transformer" else _place(name, family).name
+
+
+def _factors(product: Product) -> "dict[str, Tensor]":
+    """The factors with the strength moved into the first: the alpha of a LoKr of two whole matrices is ignored."""
+    import torch
+
+    first = next(end for end in ("lokr_w1", "lokr_w1_a", "hada_w1_a") if end in product.tensors)
+    scaled = (product.tensors[first].double() * product.strength).float()
+    alpha = torch.tensor(float(inner_rank(product.tensors) or 1), dtype=torch.float32)
+    return {**product.tensors, first: scaled, ALPHA: alpha}
 
 
 def _layer(name: str, ends: Mapping[str, "Tensor"], where: str) -> Layer:

@@ -1,7 +1,7 @@
 """Augmentation by albumentations, seeded by item: adding a picture changes no other."""
 
 import os
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import cv2
 import numpy as np
@@ -9,7 +9,7 @@ from pydantic import Field
 
 from stages.config import settings
 from stages.images import Pixels
-from stages.prepare.buckets import Bucket
+from stages.prepare.buckets import Bucket, Window
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks PyPI for its version on import otherwise
 
@@ -25,7 +25,15 @@ class Config:
     light: Annotated[float, Field(ge=0, le=0.5)]  # change of brightness and contrast to either side
 
 
-def augmented(pixels: Pixels, bucket: Bucket, config: Config, *, seed: int) -> Pixels:
+class Augmented(NamedTuple):
+    """One variant of a picture."""
+
+    pixels: Pixels  # in the size of its bucket
+    window: Window  # of the picture, mirrored if it was, that the variant shows; turned about its middle, too
+    mirrored: bool
+
+
+def augmented(pixels: Pixels, bucket: Bucket, config: Config, *, seed: int) -> Augmented:
     """One variant of ``pixels`` in the size of ``bucket``; the same seed gives the same variant."""
     import albumentations
 
@@ -45,5 +53,13 @@ def augmented(pixels: Pixels, bucket: Bucket, config: Config, *, seed: int) -> P
             ),
         ],
         seed=seed,
+        save_applied_params=True,
     )
-    return np.ascontiguousarray(transform(image=pixels)["image"], dtype=np.uint8)
+    drawn = transform(image=pixels)
+    applied = dict(drawn["applied_transforms"])  # by name, those that were not left out by chance
+    left, top, right, bottom = applied["RandomResizedCrop"]["crop_coords"]
+    return Augmented(
+        np.ascontiguousarray(drawn["image"], dtype=np.uint8),
+        Window(left, top, right - left, bottom - top),
+        "HorizontalFlip" in applied,
+    )

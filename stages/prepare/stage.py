@@ -97,21 +97,27 @@ class Variant(NamedTuple):
     id: str
     number: int
     bucket: buckets.Bucket
+    source: tuple[int, int]  # width and height of the whole picture
+    corner: tuple[int, int]  # left and top: see ``Sample``
 
 
 def prepared(job: Job, *, config: Config, stores: Mapping[str, Path]) -> tuple[float, list[tuple[Variant, bytes]]]:
     """Which share of the picture its plain crop lost, and the crop and its variants, each as PNG."""
     pixels = decode(shards.read(stores[job.store], job.place))
-    bucket = buckets.nearest(pixels.shape[1], pixels.shape[0], config.buckets)
+    source = (pixels.shape[1], pixels.shape[0])
+    bucket = buckets.nearest(*source, config.buckets)
     crop = crops.crop(pixels, bucket, job.face, config.crop)
-    pictures = [crop.plain]
+    pictures = [augment.Augmented(crop.plain, crop.window, mirrored=False)]
     if job.split == "train":
         seeds = (_seed(config.seed, job.caption.id, number + 1) for number in range(config.augment.variants))
         pictures += [augment.augmented(crop.source, bucket, config.augment, seed=seed) for seed in seeds]
-    return crop.lost, [
-        (Variant(f"{job.caption.id}-{number:02d}", number, bucket), attribution.encode_png(picture, job.item))
-        for number, picture in enumerate(pictures)
-    ]
+    mirror = buckets.mirrored(crop.whole, crop.source.shape[1])
+    made = []
+    for number, picture in enumerate(pictures):
+        corner = buckets.corner(picture.window, mirror if picture.mirrored else crop.whole, bucket)
+        variant = Variant(f"{job.caption.id}-{number:02d}", number, bucket, source, corner)
+        made.append((variant, attribution.encode_png(picture.pixels, job.item)))
+    return crop.lost, made
 
 
 def _jobs(captions: list[Caption], folders: Mapping[str, Path], config: Config) -> list[Job]:
@@ -200,6 +206,10 @@ def _sample(job: Job, variant: Variant, place: shards.Place) -> Sample:
         group=job.group,
         width=variant.bucket[0],
         height=variant.bucket[1],
+        source_width=variant.source[0],
+        source_height=variant.source[1],
+        crop_left=variant.corner[0],
+        crop_top=variant.corner[1],
         place=place,
     )
 

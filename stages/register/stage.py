@@ -9,6 +9,7 @@ from pydantic import Field
 
 from stages import tables, tracking
 from stages.config import settings
+from stages.pipelines import Precision
 from stages.records import Frame, Item, Receipt, Report, Sample, Score
 from stages.register import card
 
@@ -29,6 +30,7 @@ class Config:
         str, Literal["better", "kept", "no evidence"]
     ]  # score to the verdict without which nothing is registered
     family: str
+    base_precision: Precision  # of the frozen weights
     subject: str
     base_name: str
     base_licence: str
@@ -89,6 +91,7 @@ def _registration(config: Config, base: Path, exported: Path, text: str, file: P
         artifacts["base"] = base
     settings_of: dict[str, Any] = {
         "family": config.family,
+        "base_precision": config.base_precision,
         "base": str(base),
         "size": list(config.size),
         "steps": config.steps,

@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from stages import adapters, denoising
+from stages import adapters, denoising, families
 from stages.config import settings
 from stages.families import Family
 from stages.train import noise
@@ -62,17 +62,23 @@ class Adaptation(lightning.LightningModule):
         parts_B = noise.parts(len(latents_BCHW), self._settings.noise.levels)
         size = (latents_BCHW.shape[-2], latents_BCHW.shape[-1])
         levels_B = self.family.process.levels(parts_B, size).to(self.device)
-        conditions = self._with_dropout(batch.conditions, len(latents_BCHW))
+        conditions = self._conditions(batch)
         error_B = denoising.squared_error(self.family, latents_BCHW, conditions, eps_BCHW, levels_B)
         loss: Tensor = (error_B * self.family.process.weight(levels_B, self._settings.noise.weighting)).mean()
         return loss
 
-    def _with_dropout(self, conditions: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
-        """``conditions`` with the words of some pictures left out: what has no words, as sizes, stays."""
-        dropped_B = torch.rand(count, device=self.device) < self._settings.caption_dropout
+    def _conditions(self, batch: Batch) -> dict[str, Tensor]:
+        """Those of ``batch`` with the words of some pictures left out: what has no words, as sizes, stays.
+
+        Where the text encoders learn, the words are encoded anew, with gradients.
+        """
+        dropped_B = torch.rand(len(batch.texts), device=self.device) < self._settings.caption_dropout
+        if families.trains_words(self.family):
+            texts = ["" if gone else text for gone, text in zip(dropped_B.tolist(), batch.texts, strict=True)]
+            return {**batch.conditions, **self.family.encode_prompts(texts)}
         empty = {name: self.get_buffer(f"empty_{name}") for name in self._empty}
-        return dict(conditions) | {
-            name: torch.where(dropped_B.reshape(-1, *[1] * value.dim()), value, conditions[name])
+        return dict(batch.conditions) | {
+            name: torch.where(dropped_B.reshape(-1, *[1] * value.dim()), value, batch.conditions[name])
             for name, value in empty.items()
         }
 

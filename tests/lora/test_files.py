@@ -95,7 +95,13 @@ def broken(tmp_path, whole):
     picture = {"unet.conv_in.weight": torch.zeros(2, 2)}
     alone = {"unet.a.lora_A.weight": torch.zeros(2, 2)}
     other = {"unet.a.hada_w1_a": torch.zeros(2, 2)}
-    contents = {"no LoRA": picture, "alone": alone, "other kind": other, "kohya": {"lora_unet_a.oft": torch.zeros(2)}}
+    contents = {
+        "no LoRA": picture,
+        "alone": alone,
+        "half of a LoHa": other,
+        "BOFT": {"unet.a.boft_R": torch.zeros(2, 2)},
+        "kohya": {"lora_unet_a.oft": torch.zeros(2)},
+    }
     for name, tensors in contents.items():
         save_file(tensors, tmp_path / name)
     (tmp_path / "cut").write_bytes(whole.read_bytes()[:-100])
@@ -111,13 +117,14 @@ def broken(tmp_path, whole):
     [
         ("no LoRA", "unet.conv_in.weight is no tensor of a LoRA"),
         ("alone", "has lora_A.weight; a LoRA has lora_A.weight and lora_B.weight"),
-        ("other kind", "is no tensor of a LoRA"),
+        ("half of a LoHa", "has hada_w1_a; a LoKr or LoHa has hada_w1 and hada_w2, or their parts"),
+        ("BOFT", "unet.a.boft_R is no tensor of a LoRA"),
         ("kohya", "has oft; a LoRA has"),
-        ("cut", "is no whole safetensors file"),
-        ("cut in the header", "is no whole safetensors file"),
-        ("text", "is no whole safetensors file"),
-        ("empty", "is no whole safetensors file"),
-        ("huge", "is no whole safetensors file"),
+        ("cut", "is no safetensors file, or was cut short"),
+        ("cut in the header", "is no safetensors file, or was cut short"),
+        ("text", "is no safetensors file, or was cut short"),
+        ("empty", "is no safetensors file, or was cut short"),
+        ("huge", "is no safetensors file, or was cut short"),
         ("nothing", "there is no such file"),
     ],
 )

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import io
 import tracemalloc
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import date
 
 import numpy as np
@@ -342,7 +342,7 @@ def test_a_consent_that_has_ended_or_does_not_cover_publishing_aligns_no_face(pr
 def test_a_face_with_consent_is_set_upright(prepared, pixels):
     shown = portraits(faces=(SEEN,), consent="release-1")
     _, samples = prepared(shown, crop=mode("aligned"), buckets=((16, 16),), out="aligned")
-    expected, _ = crops.aligned(decode(shown[0]["body"]), SEEN, (16, 16), margin=0.1)
+    expected, _, _ = crops.aligned(decode(shown[0]["body"]), SEEN, (16, 16), margin=0.1)
     assert (pixels(samples[f"{shown[0]['id']}-00"], "aligned") == expected).all()
 
 
@@ -398,3 +398,39 @@ def test_runs_leave_the_same_bytes_whatever_the_workers(prepared, tmp_path, monk
     prepared(list(reversed(MANY)), out="two", crop=mode(how))
     files = [{path.name: path.read_bytes() for path in (tmp_path / out).iterdir()} for out in ("one", "two")]
     assert files[0] == files[1]
+
+
+def ruled(number):
+    """A picture of 50 by 40 whose red says the column and whose green says the row, five for each pixel."""
+    rows, columns = np.mgrid[0:40, 0:50]
+    pixels = np.stack([5 * columns, 5 * rows, np.full_like(rows, number)], axis=-1).astype(np.uint8)
+    return picture(number, width=50, height=40, encode=lambda _: encode_png(pixels), faces=(RULED_FACE,))
+
+
+RULED_FACE = Region(left=30, top=20, width=8, height=8, score=0.9, landmarks=())
+
+
+def seen_corner(pixels, source):
+    """Left and top of ``pixels`` of a ``ruled`` picture, in the scale that they have, and whether they are mirrored."""
+    reads = pixels[..., :2].astype(float) / 5
+    across = (reads[0, -1, 0] - reads[0, 0, 0]) / (pixels.shape[1] - 1)  # pixels of the picture for each of the sample
+    down = (reads[-1, 0, 1] - reads[0, 0, 1]) / (pixels.shape[0] - 1)
+    first = source[0] - 1 - reads[0, 0, 0] if across < 0 else reads[0, 0, 0]
+    left, top = (first + 0.5) / abs(across) - 0.5, (reads[0, 0, 1] + 0.5) / down - 0.5
+    return left, top, across < 0
+
+
+@pytest.mark.parametrize(("crop", "bucket"), [("centre", (16, 16)), ("face", (16, 24)), ("centre", (64, 64))])
+def test_a_sample_says_where_in_which_picture_it_was_cut_also_in_the_mirror_and_enlarged(
+    prepared, pixels, crop, bucket
+):
+    plain = augment.Config(variants=6, flip=True, min_scale=0.3, rotate=0.0, light=0.0)
+    _, samples = prepared([ruled(n) for n in range(6)], crop=mode(crop), buckets=(bucket,), augment=plain)
+    mirrored = Counter()
+    for row in samples.values():
+        assert (row.source_width, row.source_height) == (50, 40)
+        left, top, mirror = seen_corner(pixels(row), (50, 40))
+        mirrored[mirror] += 1
+        assert (left, top) == pytest.approx((row.crop_left, row.crop_top), abs=2.5), row  # the colours are rounded
+    assert mirrored[True] > 5
+    assert len({(row.crop_left, row.crop_top) for row in samples.values()}) > 5

@@ -15,12 +15,19 @@ FILES = ("adapter.safetensors", "adapter.kohya.safetensors", "inspect.txt")
 
 def score(id, verdict):
     numbers = {"base": 1.0, "adapter": 0.5, "delta": -0.5, "low": -0.6, "high": -0.4}
+    numbers |= {"metric": id, "arm": "adapter", "clusters": 3, "unit": "group", "definition": "0" * 16}
     return Score(id=id, **numbers, count=3, better="lower", verdict=verdict)
 
 
 def config(**others):
     values = {"experiment": "one", "name": "coins-lora", "alias": "candidate", "gate": {"heldout_loss": "better"}}
-    values |= {"family": "tiny", "subject": "coins", "base_name": "Tiny", "base_licence": "Apache-2.0"}
+    values |= {
+        "family": "tiny",
+        "base_precision": "fp32",
+        "subject": "coins",
+        "base_name": "Tiny",
+        "base_licence": "Apache-2.0",
+    }
     values |= {"embed_base_mb": 64, "size": (16, 16), "steps": 2, "guidance": 2.0}
     return Config(**(values | others))
 

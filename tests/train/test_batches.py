@@ -22,6 +22,10 @@ def sample(number, role="subject", bucket=SQUARE):
         group="",
         width=bucket[0],
         height=bucket[1],
+        source_width=bucket[0],
+        source_height=bucket[1],
+        crop_left=0,
+        crop_top=0,
         place=Place(shard="", offset=0, size=0),
     )
 
