@@ -237,7 +237,7 @@ def tiny_export():
     from stages.export.stage import Config
 
     def config(**others):
-        values = {"title": "coins-lora", "family": "tiny", "subject": "coins", "base_name": "Tiny", "steps": 12}
+        values = {"title": "coins-lora", "family": "tiny", "subject": "coins", "base_name": "Tiny"}
         values |= {"base_licence": "Apache-2.0", "batch": 4, "lr": 0.05, "seed": 3}
         return Config(**(values | others))
 

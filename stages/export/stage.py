@@ -13,7 +13,7 @@ from stages.errors import ModelError
 from stages.lora import about, files, inspection
 from stages.lora.folders import Folder
 from stages.lora.layers import Adapter
-from stages.records import Frame, Item, Report, Sample
+from stages.records import Frame, Item, Point, Report, Sample
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,6 @@ class Config:
     subject: str
     base_name: str
     base_licence: str
-    steps: int
     batch: int
     lr: float
     seed: int
@@ -39,7 +38,10 @@ def run(config: Config, *, base: Path, crawled: Path, frames: Path, prepared: Pa
     """Write the adapter with its metadata in diffusers' format, in kohya's where that has names for it, and a summary."""
     lora = files.read(trained / ADAPTER)
     samples = tables.read(prepared, Sample)
-    said = about.metadata(_training(config, base, _learned(crawled, frames, samples), samples), lora)
+    training = _training(
+        config, base, _learned(crawled, frames, samples), samples, tables.read(trained, Point)[-1].step
+    )
+    said = about.metadata(training, lora)
     lora = Adapter(lora.layers, said)
     files.relabel(trained / ADAPTER, out / ADAPTER, said)
     written = _write_kohya(out / KOHYA, lora, config.family, base)
@@ -57,7 +59,7 @@ def _write_kohya(file: Path, lora: Adapter, family: str, base: Path) -> bool:
     return True
 
 
-def _training(config: Config, base: Path, items: list[Item], samples: list[Sample]) -> about.Training:
+def _training(config: Config, base: Path, items: list[Item], samples: list[Sample], steps: int) -> about.Training:
     return about.Training(
         title=config.title,
         family=config.family,
@@ -68,7 +70,7 @@ def _training(config: Config, base: Path, items: list[Item], samples: list[Sampl
         items=items,
         samples=samples,
         numbers={
-            "steps": config.steps,
+            "steps": steps,
             "total_batch_size": config.batch,
             "learning_rate": config.lr,
             "seed": config.seed,
