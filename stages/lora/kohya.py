@@ -23,6 +23,7 @@ Weights = Callable[[str], "Tensor"]  # the base's weight of a layer, by its name
 _ENCODERS = {"text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_", "text_encoder_3": "lora_te3_"}
 _QKV, _ADDED = ("to_q", "to_k", "to_v"), ("add_q_proj", "add_k_proj", "add_v_proj")
 # Module inside its block to the original's name, by the pattern of the block: a tuple stands for one fused layer.
+_CONTEXT_NORM = "context_block_adaLN_modulation_1"
 _FLUX: dict[str, tuple[str, dict[str | tuple[str, ...], str]]] = {
     "transformer_blocks": (
         "double_blocks",
@@ -63,6 +64,7 @@ _SD35: dict[str, tuple[str, dict[str | tuple[str, ...], str]]] = {
             "ff_context.net.0.proj": "context_block_mlp_fc1",
             "ff_context.net.2": "context_block_mlp_fc2",
             "norm1.linear": "x_block_adaLN_modulation_1",
+            "norm1_context.linear": _CONTEXT_NORM,
         },
     ),
 }
@@ -123,7 +125,7 @@ def to_kohya(layers: Mapping[str, Layer | Product], family: str, weights: Weight
         place = _place(name, family)
         gathered.setdefault(place.name, (place, {}))[1][place.part] = layer
     for place, parts in gathered.values():
-        layer = parts[0] if len(place.parts) == 1 else _fused(parts, place.parts)
+        layer = _ordered(place.name, parts[0]) if len(place.parts) == 1 else _fused(parts, place.parts)
         found |= {f"{place.name}.{end}": value for end, value in _named(layer).items()}
         if any(part.magnitude is not None for part in parts.values()):
             found[f"{place.name}.{DORA}"] = _dora_scale(place.parts, parts, weights)
@@ -261,6 +263,18 @@ def _fused(parts: Mapping[int, Layer], names: Sequence[str]) -> Layer:
     return Layer(torch.cat([layer.down for layer in present]), up, common * rank)
 
 
+def _ordered(name: str, layer: Layer) -> Layer:
+    """``layer`` as the other side has it: of SD 3.5's last normalisation of words, shift and scale have changed places.
+
+    It alone has just these two, as many each as there are features in.
+    """
+    import torch
+
+    if not name.endswith(_CONTEXT_NORM) or layer.up.shape[0] != 2 * layer.down.shape[1]:
+        return layer
+    return replace(layer, up=torch.cat(layer.up.chunk(2)[::-1]))
+
+
 def _sizes(parts: Mapping[int, Layer], names: Sequence[str]) -> list[int]:
     """The features out of each part of a fused layer, from those that are there."""
     times = [_times(name) for name in names]
@@ -300,7 +314,7 @@ def _split(name: str, layer: Layer) -> Iterator[tuple[str, Layer]]:
     """The layers of the pipeline that the file's layer ``name`` stands for."""
     parts = _parts(name)
     if len(parts) == 1:
-        yield parts[0], layer
+        yield parts[0], _ordered(name, layer)
         return
     times = [_times(part) for part in parts]
     unit, top = int(layer.up.shape[0]) // sum(times), 0

@@ -128,6 +128,18 @@ def test_fused_layers_of_different_strength_keep_theirs():
         torch.testing.assert_close(found[name].delta(), layer.delta(), atol=1e-5, rtol=1e-5)
 
 
+def test_the_last_normalisation_of_words_in_sd35_has_its_halves_changed():
+    name = "transformer.transformer_blocks.{}.norm1_context.linear"
+    sizes = {name.format(0): 24, name.format(1): 8}  # six parts of four features, and the last block's two
+    layers = {each: Layer(torch.ones(1, 4), torch.arange(float(size))[:, None], 1.0) for each, size in sizes.items()}
+    found = to_kohya(layers, "sd35")
+    start, end = "lora_unet_joint_blocks_", "_context_block_adaLN_modulation_1.lora_up.weight"
+    assert found[f"{start}0{end}"].flatten().tolist() == list(range(24))
+    assert found[f"{start}1{end}"].flatten().tolist() == [4, 5, 6, 7, 0, 1, 2, 3]
+    back = from_kohya(found, where="it")
+    assert all(torch.equal(back[each].up, layer.up) for each, layer in layers.items())
+
+
 def test_an_alpha_of_a_few_layers_is_moved_into_them():
     layers = {f"unet.conv{number}": Layer(torch.ones(2, 2), torch.ones(2, 2), 4.0) for number in range(3)}
     layers["unet.conv0"] = Layer(torch.ones(2, 2), torch.ones(2, 2), 1.0)
