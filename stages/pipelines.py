@@ -26,6 +26,7 @@ from stages.lora.files import save
 from stages.records import Sample
 
 Tensor = Any  # a torch.Tensor; torch is imported only where it works
+# What steers a denoiser, by name: ``tokens`` float[B, L, D], ``pooled`` float[B, D] …
 Conditions = Mapping[str, Tensor]
 Precision = Literal["fp32", "bf16", "fp16", "nf4", "int8"]
 QUANTISED = ("nf4", "int8")

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from stages import plugins
 from stages.config import settings
-from stages.errors import ModelError
+from stages.errors import ConfigError, ModelError
 from stages.lora.files import SETTINGS, contents
 
 
@@ -59,6 +59,18 @@ def add(name: str, network: Any, adapter: Adapter, targets: Sequence[str]) -> No
         )
     network.add_adapter(configured)
     widen(network)
+
+
+def refuse_unfit(adapter: Adapter, *, quantised: bool) -> None:
+    """Say what cannot be learned over weights of 4 or 8 bits, before anything is loaded.
+
+    Raises:
+        ConfigError: when peft has no such kind for them.
+    """
+    if quantised and adapter.kind["name"] in {"lokr", "loha"}:
+        raise ConfigError(
+            f"train.adapter: {adapter.kind['name']} needs whole weights beneath; take lora or dora, or bf16"
+        )
 
 
 def layers(network: Any, target: str) -> dict[str, Any]:
@@ -185,15 +197,20 @@ def _adapted(network: Any) -> dict[str, Any]:
 
 def _refuse_rank(chosen: Mapping[str, Any], adapter: Adapter) -> None:
     for name, layer in chosen.items():
-        weight = getattr(layer, "weight", None)
-        if weight is None:
-            continue  # peft names the kind of layer that it cannot adapt
-        side = min(weight.shape[0], weight.shape[1:].numel())
-        if side < adapter.rank:
+        sides = _sides(layer)
+        if sides and min(sides) < adapter.rank:
             raise ModelError(
-                f"{name}: is a layer of {' x '.join(map(str, weight.shape))} weights, too small for rank {adapter.rank}; "
-                f"take a rank of {side} at most, or leave its name out of the targets"
+                f"{name}: is a layer of {sides[0]} x {sides[1]} weights, too small for rank {adapter.rank}; "
+                f"take a rank of {min(sides)} at most, or leave its name out of the targets"
             )
+
+
+def _sides(layer: Any) -> tuple[int, int] | None:
+    """What comes out of a layer and what goes in; nothing for one that peft cannot adapt and will name."""
+    if hasattr(layer, "in_features"):  # a quantised weight has another shape
+        return layer.out_features, layer.in_features
+    weight = getattr(layer, "weight", None)
+    return None if weight is None else (weight.shape[0], weight.shape[1:].numel())
 
 
 def _ends(network: Any) -> list[str]:

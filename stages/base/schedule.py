@@ -1,4 +1,4 @@
-"""A noise schedule whose last level is all noise."""
+"""The noise schedule of a base model, as its folder states it for training, drawing and measuring alike."""
 
 import json
 from pathlib import Path
@@ -6,21 +6,26 @@ from pathlib import Path
 from stages.errors import ConfigError
 from stages.tables import replace
 
+# What diffusers' schedulers read: the first shifts and scales sqrt(abar) so that nothing of the picture is left at the last
+# timestep, the second makes sampling begin there.
+ZERO_TERMINAL = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+
 
 def end_in_noise(base: Path) -> None:
-    """Have the diffusers folder ``base`` name a schedule whose last level has no picture left: zero terminal SNR.
+    """Give the pipeline in ``base`` zero terminal SNR, without which no picture is wholly dark or wholly bright.
 
-    All that reads the folder follows: training, drawing and judging meet the same levels. Drawing then begins at the last
-    one. Lin et al., "Common Diffusion Noise Schedules and Sample Steps are Flawed", arXiv 2305.08891, sections 3.1, 3.3.
+    Lin et al., "Common Diffusion Noise Schedules and Sample Steps Are Flawed", arXiv 2305.08891, algorithm 1 and section
+    3.3. Their third remedy, to train with v-prediction, is a condition: noise tells nothing where there is nothing else.
 
     Raises:
-        ConfigError: when the base is a flow, or does not predict v: where all is noise, the noise says nothing.
+        ConfigError: when the base does not predict v, as no flow and hardly a Stable Diffusion does.
     """
     file = base / "scheduler" / "scheduler_config.json"
-    values = json.loads(file.read_bytes())
-    if values["_class_name"].startswith("FlowMatch"):
-        raise ConfigError("base.zero_terminal_snr: this base is a flow, which ends in noise anyway; set it to false")
-    if values.get("prediction_type") != "v_prediction":
-        raise ConfigError("base.zero_terminal_snr: this base predicts the noise, and it needs one that predicts v")
-    values |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
-    replace(file, (json.dumps(values, indent=2, sort_keys=True) + "\n").encode())
+    known = json.loads(file.read_text()) if file.is_file() else {}
+    prediction = known.get("prediction_type", "no diffusion's target")
+    if prediction != "v_prediction":
+        raise ConfigError(
+            f"base.zero_terminal_snr: needs a base that predicts v_prediction, and this one predicts {prediction}; "
+            "set it to false"
+        )
+    replace(file, json.dumps(known | ZERO_TERMINAL, indent=2, sort_keys=True).encode() + b"\n")

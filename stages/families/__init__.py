@@ -13,13 +13,8 @@ from numpy.typing import NDArray
 from stages import plugins
 from stages.adapters import Adapter
 from stages.denoising import Process
-from stages.pipelines import Precision
+from stages.pipelines import Conditions, Precision, Tensor
 from stages.records import Sample
-
-Tensor = Any  # a torch.Tensor; torch is imported only where it works
-Conditions = Mapping[
-    str, Tensor
-]  # what steers the denoiser, by name: ``tokens`` float[B, L, D], ``pooled`` float[B, D] …
 
 
 class Family(Protocol):

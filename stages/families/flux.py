@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from stages import denoising
-from stages.families import Conditions, Tensor
-from stages.pipelines import Architecture, Config, Pipeline
+from stages.pipelines import Architecture, Conditions, Config, Pipeline, Tensor
 
 TRAINING_GUIDANCE = 1.0  # what the distilled guidance is told in training: the picture itself, not an exaggeration
 

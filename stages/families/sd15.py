@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from stages import denoising
-from stages.families import Conditions, Tensor
-from stages.pipelines import Architecture, Config, Pipeline
+from stages.pipelines import Architecture, Conditions, Config, Pipeline, Tensor
 
 
 def process(scheduler: Any) -> denoising.Diffusion:

@@ -6,9 +6,8 @@ Podell et al., arXiv 2307.01952. It is drawn with DDIM and classifier-free guida
 from collections.abc import Sequence
 from typing import Any
 
-from stages.families import Conditions, Tensor
 from stages.families.sd15 import process
-from stages.pipelines import Architecture, Config, Pipeline
+from stages.pipelines import Architecture, Conditions, Config, Pipeline, Tensor
 from stages.records import Sample
 
 

@@ -12,8 +12,8 @@ from stages.config import settings
 from stages.embeddings import Embeddings
 from stages.errors import ModelError
 from stages.families import Family
-from stages.records import ROLES, Point, Report, Role, Sample
-from stages.train.batches import Plan
+from stages.records import ROLES, Failure, Point, Report, Role, Sample
+from stages.train.batches import Batches, Plan
 from stages.train.module import Optimisation
 from stages.train.trainer import Precision
 
@@ -39,6 +39,7 @@ class Config:
     steps: Positive
     batch: Positive
     prior_share: Annotated[float, Field(ge=0, lt=1)]  # of each batch: pictures of what must not be lost
+    prior_weight: Annotated[float, Field(ge=0)]  # what the error of one of these counts; the subject's counts 1
     optimisation: Optimisation
     precision: Precision  # as Lightning names it
     seed: int
@@ -64,18 +65,21 @@ def run(config: Config, *, base: Path, prepared: Path, encoded: Path, out: Path)
     points = fit(family, config, samples, known, checkpoint)
     family.save_adapter(out / ADAPTER)
     tables.write(out, Point, points)
+    unseen = left_out(_plan(samples, config))
+    tables.write(out, Failure, unseen)
     checkpoint.unlink(missing_ok=True)
-    return _report(points, family, samples)
+    return {**_report(points, family, samples), "unseen": len(unseen)}
 
 
 def refuse_unfit(family: Family, config: Config) -> None:
     """Say what the family cannot do before anything large is loaded.
 
     Raises:
-        ConfigError: when its process has no such weighting.
+        ConfigError: when its process has no such weighting, or its weights bear no such adapter.
     """
     import torch
 
+    adapters.refuse_unfit(wanted(config), quantised=config.base_precision in pipelines.QUANTISED)
     middle_B = family.process.levels(torch.tensor([0.5]), (8, 8))
     family.process.weight(middle_B, config.optimisation.noise.weighting)
 
@@ -129,7 +133,7 @@ def fit(
         [*callbacks, *extra], precision=config.precision, steps=config.steps, clip=config.optimisation.clip
     ).fit(
         module.train(),
-        loading.loader(_plan(samples, config), known, start=done),
+        loading.loader(_plan(samples, config), known, start=done, prior_weight=config.prior_weight),
         ckpt_path=checkpoint if done else None,
         weights_only=True,
     )
@@ -168,6 +172,16 @@ def heldout_losses(
         return losses
 
     return measure
+
+
+def left_out(plan: Plan) -> list[Failure]:
+    """The samples of ``plan`` that no step saw, and why."""
+    reasons = Batches(plan).unseen()
+    return [
+        Failure(id=sample.id, what=sample.text, reason=reasons[index])
+        for index, sample in enumerate(plan.samples)
+        if index in reasons
+    ]
 
 
 def _plan(samples: Sequence[Sample], config: Config) -> Plan:

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from stages import families, params, pipelines, plugins
-from stages.adapters import fuse, layers, on, read, weights
+from stages.adapters import add, fuse, layers, on, read, refuse_unfit, weights
 from stages.errors import ConfigError, ModelError
 from stages.lora.files import sorted_header
 from stages.pipelines import to_uint8
@@ -213,6 +213,22 @@ def test_a_rank_above_a_layers_size_is_refused_with_the_layer(tiny_base, tiny_ad
     with pytest.raises(ModelError, match=expected):
         family.add_adapter(tiny_adapter(kind=kind, rank=17, targets=("to_k",)))
     assert not on(family.denoiser)
+
+
+def test_the_size_of_a_quantised_layer_is_not_that_of_its_packed_weights(tiny_adapter):
+    layer = torch.nn.Linear(8, 16)
+    layer.weight = torch.nn.Parameter(torch.zeros(64, 1))
+    network = torch.nn.ModuleDict({"to_q": layer})
+    with pytest.raises(ModelError, match="to_q: is a layer of 16 x 8 weights, too small for rank 9"):
+        add("unet", network, tiny_adapter(rank=9, targets=("to_q",)), ("to_q",))
+
+
+@pytest.mark.parametrize("kind", ["lokr", "loha"])
+def test_kinds_that_need_whole_weights_are_refused_over_quantised_ones(tiny_adapter, kind):
+    with pytest.raises(ConfigError, match=f"train.adapter: {kind} needs whole weights beneath"):
+        refuse_unfit(tiny_adapter(kind=kind), quantised=True)
+    refuse_unfit(tiny_adapter(kind=kind), quantised=False)
+    refuse_unfit(tiny_adapter(kind="dora"), quantised=True)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

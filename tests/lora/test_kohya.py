@@ -1,7 +1,10 @@
 """ComfyUI's rule, written again from its ``lora.py`` and ``weight_adapter``: what it makes of the base's weights."""
 
+from pathlib import Path
+
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from stages.errors import ModelError
@@ -9,6 +12,7 @@ from stages.lora import files
 from stages.lora.kohya import from_kohya, to_kohya
 from stages.lora.layers import Layer
 
+ROOT = Path(__file__).parents[2]
 FAMILY = {"tiny": "sd15"}
 DOUBLE = {"img_attn_qkv": ("attn.to_q", "attn.to_k", "attn.to_v"), "img_attn_proj": ("attn.to_out.0",),
           "txt_attn_qkv": ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"), "img_mlp_2": ("ff.net.2",)}  # fmt: skip
@@ -126,6 +130,22 @@ def test_fused_layers_of_different_strength_keep_theirs():
     assert {name: layer.rank for name, layer in found.items()} == {f"{block}to_q": 2, f"{block}to_v": 3}
     for name, layer in layers.items():
         torch.testing.assert_close(found[name].delta(), layer.delta(), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["sd15", "sdxl", "sd35", "flux"])
+def test_all_that_a_familys_presets_adapt_has_a_name_that_comes_back(fresh, family):
+    pipeline = fresh({"sd15": "tiny"}.get(family, family))
+    part = "unet" if hasattr(pipeline, "unet") else "transformer"
+    presets = yaml.safe_load((ROOT / "conf" / "family" / f"{family}.yaml").read_text())["presets"]
+    targets = tuple(f".{target}" for preset in presets.values() for target in preset)
+    shapes = {
+        f"{part}.{name}": tuple(module.weight.shape)
+        for name, module in getattr(pipeline, part).named_modules()
+        if f".{name}".endswith(targets) and isinstance(module, torch.nn.Linear | torch.nn.Conv2d)
+    }
+    layers = {name: Layer(torch.ones(1, *shape[1:]), torch.ones(shape[0], 1), 1.0) for name, shape in shapes.items()}
+    assert len(layers) > 10
+    assert from_kohya(to_kohya(layers, family), where="it").keys() == layers.keys()
 
 
 def test_the_last_normalisation_of_words_in_sd35_has_its_halves_changed():
