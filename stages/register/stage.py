@@ -48,7 +48,7 @@ def run(
     crawled: Path,
     frames: Path,
     prepared: Path,
-    trained: Path,
+    exported: Path,
     evaluated: Path,
     tracked: Path,
     out: Path,
@@ -66,7 +66,7 @@ def run(
     if missing:
         log.info("register: not registered, the gate wants %s", "; ".join(missing))
     else:
-        wanted = _registration(config, base, trained, text, out / CARD)
+        wanted = _registration(config, base, exported, text, out / CARD)
         tracking.register(entry, config.experiment, wanted)
     tables.write(out, Receipt, [Receipt(id=each.id, what="" if missing else config.name) for each in receipts])
     return {"registered": int(not missing)}
@@ -82,9 +82,11 @@ def failed(scores: list[Score], gate: dict[str, Literal["better", "kept", "no ev
     ]
 
 
-def _registration(config: Config, base: Path, trained: Path, text: str, file: Path) -> tracking.Registration:
+def _registration(config: Config, base: Path, exported: Path, text: str, file: Path) -> tracking.Registration:
     size = sum(each.stat().st_size for each in base.rglob("*") if each.is_file())
-    artifacts = {"adapter": trained / "adapter.safetensors", "card": file}
+    artifacts = {"adapter": exported / "adapter.safetensors", "card": file, "inspection": exported / "inspect.txt"}
+    kohya = exported / "adapter.kohya.safetensors"
+    artifacts |= {"kohya": kohya} if kohya.is_file() else {}
     if size <= config.embed_base_mb * 1_000_000:
         artifacts["base"] = base
     settings_of: dict[str, Any] = {
