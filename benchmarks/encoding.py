@@ -1,4 +1,4 @@
-"""What one new picture costs where a thousand are encoded: ``python benchmarks/encoding.py [--count N] [--family-folder F]``.
+"""What one new picture costs where a thousand are encoded: ``python benchmarks/encoding.py [--count N] [--side PIXELS]``.
 
     first       the stage over N pictures, each with its own caption, into an empty cache folder
     again       the same with nothing new: no model is loaded
@@ -22,7 +22,7 @@ import numpy as np
 
 from stages import shards, tables
 from stages.images import encode_png
-from stages.records import Sample
+from stages.records import Mask, Sample
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -61,6 +61,7 @@ def prepared(folder: Path, count: int, side: int) -> Path:
     places = shards.write(folder, files, digits=1)
     ids = (f"{row['frame']}-00" for row in rows)
     tables.write(folder, Sample, [Sample(**row, id=id, place=places[id]) for row, id in zip(rows, ids, strict=True)])
+    tables.write(folder, Mask, [])
     return folder
 
 
