@@ -249,7 +249,7 @@ def tiny_exported(tmp_path_factory, tiny_base, tiny_upstream, tiny_prepared, tin
     from stages.export import stage
 
     folder = tmp_path_factory.mktemp("tiny") / "exported"
-    upstream = {"crawled": tiny_upstream / "crawled", "frames": tiny_upstream / "frames"}
+    upstream = {name: tiny_upstream / name for name in ("crawled", "frames", "cleaned")}
     stage.run(tiny_export(), base=tiny_base, prepared=tiny_prepared, trained=tiny_trained, out=folder, **upstream)
     return folder
 
@@ -280,7 +280,17 @@ def tiny_generated(tmp_path_factory, tiny_base, tiny_prepared, tiny_trained, ses
 
 
 @pytest.fixture(scope="session")
-def tiny_upstream(tmp_path_factory, tiny_samples):
+def tiny_ruling():
+    """By the policy of a studio that may publish and sell."""
+    from stages.records import Ruling
+
+    use = {"commercial": True, "publish": True, "word_of": "all"}
+    values = {"use.publish": "true", "unlicensed": "review"}
+    return Ruling(id="5" * 64, policy="studio", settings=values, consent_on="2026-06-01", **use)
+
+
+@pytest.fixture(scope="session")
+def tiny_upstream(tmp_path_factory, tiny_samples, tiny_ruling):
     """What crawl, frames, measure, clean and anonymise would leave, with three refused pictures.
 
     One is refused for its rights (all magenta), one for its size (all cyan), one is a line of 600 x 1 pixels. A title
@@ -288,7 +298,7 @@ def tiny_upstream(tmp_path_factory, tiny_samples):
     """
     from stages import shards, tables
     from stages.images import encode_png
-    from stages.records import Failure, Frame, Item, Quality, Redaction, Verdict
+    from stages.records import Consent, Failure, Frame, Item, Quality, Redaction, Ruling, Verdict
 
     root = tmp_path_factory.mktemp("tiny-upstream")
     plain = {values["frame"]: png for values, png in tiny_samples}
@@ -301,6 +311,7 @@ def tiny_upstream(tmp_path_factory, tiny_samples):
     bytes_of = plain | {id: png for id, (_, png) in refused.items()}
     places = shards.write(root / "crawled", bytes_of, digits=1)
     tables.write(root / "crawled", Item, [_item(id, places[id], id in plain) for id in bytes_of])
+    tables.write(root / "crawled", Consent, [])
     tables.write(root / "crawled", Failure, [Failure(id="0", what="https://a.test/<b>", reason="HTTP 404")])
     frames = [
         Frame(id=id, item=id, pts=0, time_base="", time_ms=0.0, store="crawl", place=places[id]) for id in bytes_of
@@ -313,6 +324,7 @@ def tiny_upstream(tmp_path_factory, tiny_samples):
     reasons = dict.fromkeys(plain, "") | {id: why for id, (why, _) in refused.items()}
     verdicts = [Verdict(id=id, keep=not why, reason=why, twin="") for id, why in reasons.items()]
     tables.write(root / "cleaned", Verdict, verdicts)
+    tables.write(root / "cleaned", Ruling, [tiny_ruling])
     first = min(plain)
     hidden = shards.write(root / "anonymised", {first: plain[first]}, digits=1)
     tables.write(root / "anonymised", Redaction, [Redaction(id=first, regions=1, place=hidden[first])])
@@ -324,7 +336,7 @@ def _item(id, place, stays):
 
     values = {"url": f"https://a.test/{id[:8]}.png", "page": "https://a.test/", "kind": "image", "alt": "a photo"}
     values |= {"title": "<script>alert('title')</script>", "author": "A & B", "licence": "CC0-1.0" if stays else ""}
-    return Item(id=id, **values, licence_evidence=(), signals=(), credit="", consent="", place=place)
+    return Item(id=id, **values, licence_evidence=(), signals=(), credit="", consent="", group="", place=place)
 
 
 @pytest.fixture(scope="session")

@@ -7,13 +7,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stages import tables
+from stages import rights, tables
 from stages.config import settings
 from stages.errors import ModelError
 from stages.lora import about, files, inspection
 from stages.lora.folders import Folder
 from stages.lora.layers import Adapter
-from stages.records import Frame, Item, Point, Report, Sample
+from stages.records import Frame, Item, Point, Report, Ruling, Sample
 
 log = logging.getLogger(__name__)
 
@@ -34,17 +34,35 @@ class Config:
     seed: int
 
 
-def run(config: Config, *, base: Path, crawled: Path, frames: Path, prepared: Path, trained: Path, out: Path) -> Report:
+def run(
+    config: Config,
+    *,
+    base: Path,
+    crawled: Path,
+    frames: Path,
+    cleaned: Path,
+    prepared: Path,
+    trained: Path,
+    out: Path,
+) -> Report:
     """Write the adapter with its metadata in diffusers' format, in kohya's where that has names for it, and a summary."""
     lora = files.read(trained / ADAPTER)
-    samples = tables.read(prepared, Sample)
-    training = _training(
-        config, base, _learned(crawled, frames, samples), samples, tables.read(trained, Point)[-1].step
+    samples, (ruling,) = tables.read(prepared, Sample), tables.read(cleaned, Ruling)
+    training = about.Training(
+        title=config.title,
+        family=config.family,
+        base=config.base_name,
+        base_licence=config.base_licence,
+        prediction=_prediction(base),
+        subject=config.subject,
+        ruling=ruling,
+        items=[rights.as_ruled(item, ruling) for item in _learned(crawled, frames, samples)],
+        samples=samples,
+        numbers=_numbers(config, tables.read(trained, Point)[-1].step),
     )
     said = about.metadata(training, lora)
-    lora = Adapter(lora.layers, said)
     files.relabel(trained / ADAPTER, out / ADAPTER, said)
-    written = _write_kohya(out / KOHYA, lora, config.family, base)
+    written = _write_kohya(out / KOHYA, Adapter(lora.layers, said), config.family, base)
     tables.replace(out / SAID, (inspection.table(inspection.facts(out / ADAPTER)) + "\n").encode())
     return {"layers": len(lora.layers), "kohya": int(written), "pictures": len(about.pictures(said))}
 
@@ -59,23 +77,9 @@ def _write_kohya(file: Path, lora: Adapter, family: str, base: Path) -> bool:
     return True
 
 
-def _training(config: Config, base: Path, items: list[Item], samples: list[Sample], steps: int) -> about.Training:
-    return about.Training(
-        title=config.title,
-        family=config.family,
-        base=config.base_name,
-        base_licence=config.base_licence,
-        prediction=_prediction(base),
-        subject=config.subject,
-        items=items,
-        samples=samples,
-        numbers={
-            "steps": steps,
-            "total_batch_size": config.batch,
-            "learning_rate": config.lr,
-            "seed": config.seed,
-        },
-    )
+def _numbers(config: Config, steps: int) -> dict[str, float]:
+    """What sd-scripts would say of the training in numbers."""
+    return {"steps": steps, "total_batch_size": config.batch, "learning_rate": config.lr, "seed": config.seed}
 
 
 def _learned(crawled: Path, frames: Path, samples: list[Sample]) -> list[Item]:

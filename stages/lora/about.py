@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from stages import licences, rights
 from stages.lora.files import HASHES, PLACEHOLDER
 from stages.lora.layers import Adapter, Product
-from stages.records import ROLES, Item, Sample
+from stages.records import ROLES, Item, Ruling, Sample
 
 PICTURES, BASE, BASE_LICENCE = "darkroom.pictures", "darkroom.base", "darkroom.base_licence"
+POLICY, BARRED = "darkroom.policy", "darkroom.restrictions"  # what the policy behind the pictures bars
 LICENCE = "modelspec.license"
 _ARCHITECTURES = {
     "sd15": "stable-diffusion-v1",
@@ -37,6 +38,7 @@ class Training:
     base_licence: str
     prediction: str  # as the base's scheduler names it; empty for a flow
     subject: str  # the word for it in captions; empty when there is none
+    ruling: Ruling  # by which the pictures were chosen
     items: Sequence[Item]  # whose pictures it learned from
     samples: Sequence[Sample]
     numbers: Mapping[str, float]  # as sd-scripts names them, without ``ss_``
@@ -46,8 +48,10 @@ def metadata(training: Training, lora: Adapter) -> dict[str, str]:
     """What a file with ``lora`` says of its ``training``; ``files.packed`` fills in the hashes."""
     learned = [sample for sample in training.samples if sample.split == "train"]
     said = _modelspec(training, learned) | _scripts(training, learned, lora)
-    said |= {BASE: training.base, BASE_LICENCE: training.base_licence}
-    said |= _rights([(item.licence, rights.attribution(item)) for item in training.items], [training.base_licence])
+    said |= {BASE: training.base, BASE_LICENCE: training.base_licence, POLICY: training.ruling.policy}
+    said |= {BARRED: ", ".join(rights.restrictions(training.ruling))}
+    rows = [(item.licence, rights.attribution(item)) for item in training.items]
+    said |= _rights(rows, [training.base_licence], [said[BARRED]])
     return dict.fromkeys(HASHES, PLACEHOLDER) | {key: value for key, value in said.items() if value}
 
 
@@ -67,7 +71,9 @@ def inherited(parents: Sequence[Mapping[str, str]]) -> dict[str, str]:
         kept |= {"modelspec.merged_from": ", ".join(titles)} if titles else {}
     rows = [row for parent in parents for row in pictures(parent)]
     bases = [parent[BASE_LICENCE] for parent in parents if BASE_LICENCE in parent]
-    return kept | (_rights(rows, bases) if rows else {})
+    barred = sorted({words for parent in parents for words in parent.get(BARRED, "").split(", ") if words})
+    kept |= {BARRED: ", ".join(barred)} if barred else {}
+    return kept | (_rights(rows, bases, barred) if rows else {})
 
 
 def pictures(metadata: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -119,8 +125,8 @@ def _scripts(training: Training, learned: Sequence[Sample], lora: Adapter) -> di
     }
 
 
-def _rights(rows: Sequence[tuple[str, str]], base_licences: Sequence[str]) -> dict[str, str]:
-    """The pictures, each once, and in words the licence that they and the base leave."""
+def _rights(rows: Sequence[tuple[str, str]], base_licences: Sequence[str], barred: Sequence[str]) -> dict[str, str]:
+    """The pictures, each once, and in words what the policy bars, and the licence that they and the base leave."""
     those = sorted(set(rows))
     names = [licence for licence, _ in those]
     strictest = licences.strictest(names) if names else ""
@@ -128,5 +134,5 @@ def _rights(rows: Sequence[tuple[str, str]], base_licences: Sequence[str]) -> di
         f"pictures: {strictest or 'a licence that is not known'}, the strictest of {len(those)}" if those else ""
     )
     bases = [f"base: {name}" for name in sorted(set(base_licences)) if name]
-    told = [*([of_pictures] if of_pictures else []), *duties(names), *bases]
+    told = [*(words for words in barred if words), *([of_pictures] if of_pictures else []), *duties(names), *bases]
     return {PICTURES: json.dumps(those, ensure_ascii=False), LICENCE: "; ".join(told)}

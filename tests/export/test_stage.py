@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from stages import families, tables
 from stages.export.stage import run
 from stages.lora import about, files
-from stages.records import Item, Sample
+from stages.records import Item, Ruling, Sample
 
 
 def metadata(file):
@@ -25,6 +25,7 @@ def folders(tmp_path, tiny_base, tiny_upstream, tiny_prepared, tiny_trained):
         "base": tiny_base,
         "crawled": tiny_upstream / "crawled",
         "frames": tiny_upstream / "frames",
+        "cleaned": tiny_upstream / "cleaned",
         "prepared": tiny_prepared,
         "trained": tiny_trained,
         "out": tmp_path / "out",
@@ -115,6 +116,15 @@ def test_the_strictest_of_the_pictures_licences_is_said(tiny_export, folders, tm
     assert words in said
     assert said.startswith(f"pictures: {licences[0] or 'a licence that is not known'}, the strictest of 7; ")
     assert words in (folders["out"] / "inspect.txt").read_text()
+
+
+def test_what_the_policy_bars_goes_first(tiny_export, tiny_ruling, folders, tmp_path):
+    tables.write(tmp_path / "cleaned", Ruling, [replace(tiny_ruling, publish=False, commercial=True)])
+    run(tiny_export(), **(folders | {"cleaned": tmp_path / "cleaned"}))
+    said = metadata(folders["out"] / "adapter.safetensors")
+    assert said["modelspec.license"].startswith("not for publication; pictures: CC0-1.0")
+    assert said["darkroom.restrictions"] == "not for publication"
+    assert said["darkroom.policy"] == tiny_ruling.policy
 
 
 def test_what_kohyas_format_cannot_say_leaves_the_other_file(tiny_export, folders, caplog):
