@@ -130,7 +130,9 @@ def tiny_samples():
         png = encode_png(cv2.resize(colours, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC))
         text = f"a photo of {word}" if number % 2 else f"a {word} wall"
         values = {"id": f"{frame}-00", "frame": frame, "variant": 0, "text": text, "role": role, "split": split}
-        rows.append(({**values, "group": frame, "width": SIDE, "height": SIDE}, png))
+        sizes = {"width": SIDE, "height": SIDE, "source_width": SIDE, "source_height": SIDE}
+        sizes |= {"crop_left": 0, "crop_top": 0, "digest": hashlib.sha256(png).hexdigest()}
+        rows.append(({**values, "group": frame, **sizes}, png))
     return rows
 
 
@@ -138,9 +140,10 @@ def tiny_samples():
 def tiny_prepared(tmp_path_factory, tiny_samples):
     """What prepare would leave of ``tiny_samples``."""
     from stages import shards, tables
-    from stages.records import Sample
+    from stages.records import Mask, Sample
 
     folder = tmp_path_factory.mktemp("tiny") / "prepared"
+    tables.write(folder, Mask, [])
     places = shards.write(folder, {values["id"]: png for values, png in tiny_samples}, digits=1)
     tables.write(folder, Sample, [Sample(**values, place=places[values["id"]]) for values, _ in tiny_samples])
     return folder
@@ -153,7 +156,10 @@ def tiny_encoded(tmp_path_factory, tiny_base, tiny_prepared, session_cache):
 
     folder = tmp_path_factory.mktemp("tiny") / "encoded"
     stage.run(
-        stage.Config(family="tiny", threads=1, shard_digits=1), base=tiny_base, prepared=tiny_prepared, out=folder
+        stage.Config(family="tiny", base_precision="fp32", long_captions="cut", threads=1, shard_digits=1),
+        base=tiny_base,
+        prepared=tiny_prepared,
+        out=folder,
     )
     return folder
 
@@ -164,11 +170,26 @@ def tiny_noise():
     from stages.denoising import Weighting
     from stages.train.noise import Levels, Noise
 
-    def noise(*, kind="uniform", weighting="min_snr", offset=0.0):
+    def noise(*, kind="uniform", weighting="min_snr", offset=0.0, perturbation=0.0):
         levels = Levels(kind=kind, mean=0.0, std=1.0, scale=1.0)
-        return Noise(levels=levels, weighting=Weighting(kind=weighting, gamma=5.0), offset=offset)
+        weighting = Weighting(kind=weighting, gamma=5.0)
+        return Noise(levels=levels, weighting=weighting, offset=offset, perturbation=perturbation)
 
     return noise
+
+
+@pytest.fixture(scope="session")
+def tiny_adapter():
+    """A LoRA of rank two on ``TARGETS``; give others to change it, ``kind`` by its name."""
+    from stages.adapters import Adapter
+
+    own = {"lokr": {"factor": -1, "decompose_both": False}, "loha": {"effective_conv2d": True}}
+
+    def adapter(*, kind="lora", **others):
+        values = {"rank": 2, "alpha": 2.0, "dropout": 0.0, "targets": TARGETS, "text_targets": ()}
+        return Adapter(kind={"name": kind, **own.get(kind, {})}, **(values | others))
+
+    return adapter
 
 
 @pytest.fixture(scope="session")
@@ -179,10 +200,20 @@ def tiny_training(tiny_noise):
 
     def config(**others):
         how = {"lr": 0.05, "warmup": 2, "weight_decay": 0.01, "clip": 1.0}
-        how |= {"caption_dropout": 0.25, "noise": tiny_noise(), "ema_decay": 0.0}
+        how |= {"caption_dropout": 0.25, "noise": tiny_noise(), "outside_mask": 0.1, "ema_decay": 0.0}
         how |= {name: others.pop(name) for name in list(others) if name in how}
-        values = {"family": "tiny", "rank": 2, "alpha": 4.0, "dropout": 0.0, "targets": TARGETS, "steps": 12}
-        values |= {"batch": 4, "prior_share": 0.5, "precision": "32-true", "seed": 3, "threads": 1}
+        values = {
+            "family": "tiny",
+            "adapter": {"name": "lora"},
+            "rank": 2,
+            "alpha": 4.0,
+            "dropout": 0.0,
+            "targets": TARGETS,
+            "text_targets": (),
+            "base_precision": "fp32",
+            "steps": 12,
+        }
+        values |= {"batch": 4, "prior_share": 0.5, "prior_weight": 1.0, "precision": "32-true", "seed": 3, "threads": 1}
         values |= {"curve_every": 5, "checkpoint_every": 4, "optimisation": Optimisation(**how)}
         return Config(**(values | others))
 
@@ -200,6 +231,30 @@ def tiny_trained(tmp_path_factory, tiny_base, tiny_prepared, tiny_encoded, tiny_
 
 
 @pytest.fixture(scope="session")
+def tiny_export():
+    """What the exported files of ``tiny_training`` should say; give others to change it."""
+    from stages.export.stage import Config
+
+    def config(**others):
+        values = {"title": "coins-lora", "family": "tiny", "subject": "coins", "base_name": "Tiny"}
+        values |= {"base_licence": "Apache-2.0", "batch": 4, "lr": 0.05, "seed": 3}
+        return Config(**(values | others))
+
+    return config
+
+
+@pytest.fixture(scope="session")
+def tiny_exported(tmp_path_factory, tiny_base, tiny_upstream, tiny_prepared, tiny_trained, tiny_export):
+    """What export leaves of ``tiny_trained``."""
+    from stages.export import stage
+
+    folder = tmp_path_factory.mktemp("tiny") / "exported"
+    upstream = {name: tiny_upstream / name for name in ("crawled", "frames", "cleaned")}
+    stage.run(tiny_export(), base=tiny_base, prepared=tiny_prepared, trained=tiny_trained, out=folder, **upstream)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny_generated(tmp_path_factory, tiny_base, tiny_prepared, tiny_trained, session_cache):
     """What generate leaves: six pictures of the subject and four of the prior, by each arm."""
     from stages.generate import stage
@@ -207,9 +262,11 @@ def tiny_generated(tmp_path_factory, tiny_base, tiny_prepared, tiny_trained, ses
     folder = tmp_path_factory.mktemp("tiny") / "generated"
     config = stage.Config(
         family="tiny",
+        base_precision="fp32",
         subject_pictures=6,
         prior_pictures=4,
         max_prompts=2,
+        checkpoints=2,
         size=(SIDE, SIDE),
         steps=2,
         guidance=2.0,
@@ -223,7 +280,17 @@ def tiny_generated(tmp_path_factory, tiny_base, tiny_prepared, tiny_trained, ses
 
 
 @pytest.fixture(scope="session")
-def tiny_upstream(tmp_path_factory, tiny_samples):
+def tiny_ruling():
+    """By the policy of a studio that may publish and sell."""
+    from stages.records import Ruling
+
+    use = {"commercial": True, "publish": True, "word_of": "all"}
+    values = {"use.publish": "true", "unlicensed": "review"}
+    return Ruling(id="5" * 64, policy="studio", settings=values, consent_on="2026-06-01", **use)
+
+
+@pytest.fixture(scope="session")
+def tiny_upstream(tmp_path_factory, tiny_samples, tiny_ruling):
     """What crawl, frames, measure, clean and anonymise would leave, with three refused pictures.
 
     One is refused for its rights (all magenta), one for its size (all cyan), one is a line of 600 x 1 pixels. A title
@@ -231,7 +298,7 @@ def tiny_upstream(tmp_path_factory, tiny_samples):
     """
     from stages import shards, tables
     from stages.images import encode_png
-    from stages.records import Failure, Frame, Item, Quality, Redaction, Verdict
+    from stages.records import Consent, Failure, Frame, Item, Quality, Redaction, Ruling, Verdict
 
     root = tmp_path_factory.mktemp("tiny-upstream")
     plain = {values["frame"]: png for values, png in tiny_samples}
@@ -244,6 +311,7 @@ def tiny_upstream(tmp_path_factory, tiny_samples):
     bytes_of = plain | {id: png for id, (_, png) in refused.items()}
     places = shards.write(root / "crawled", bytes_of, digits=1)
     tables.write(root / "crawled", Item, [_item(id, places[id], id in plain) for id in bytes_of])
+    tables.write(root / "crawled", Consent, [])
     tables.write(root / "crawled", Failure, [Failure(id="0", what="https://a.test/<b>", reason="HTTP 404")])
     frames = [
         Frame(id=id, item=id, pts=0, time_base="", time_ms=0.0, store="crawl", place=places[id]) for id in bytes_of
@@ -256,6 +324,7 @@ def tiny_upstream(tmp_path_factory, tiny_samples):
     reasons = dict.fromkeys(plain, "") | {id: why for id, (why, _) in refused.items()}
     verdicts = [Verdict(id=id, keep=not why, reason=why, twin="") for id, why in reasons.items()]
     tables.write(root / "cleaned", Verdict, verdicts)
+    tables.write(root / "cleaned", Ruling, [tiny_ruling])
     first = min(plain)
     hidden = shards.write(root / "anonymised", {first: plain[first]}, digits=1)
     tables.write(root / "anonymised", Redaction, [Redaction(id=first, regions=1, place=hidden[first])])
@@ -267,7 +336,7 @@ def _item(id, place, stays):
 
     values = {"url": f"https://a.test/{id[:8]}.png", "page": "https://a.test/", "kind": "image", "alt": "a photo"}
     values |= {"title": "<script>alert('title')</script>", "author": "A & B", "licence": "CC0-1.0" if stays else ""}
-    return Item(id=id, **values, licence_evidence=(), signals=(), credit="", consent="", place=place)
+    return Item(id=id, **values, licence_evidence=(), signals=(), credit="", consent="", group="", place=place)
 
 
 @pytest.fixture(scope="session")

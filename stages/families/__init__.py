@@ -11,13 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages import plugins
+from stages.adapters import Adapter
 from stages.denoising import Process
+from stages.pipelines import Conditions, Precision, Tensor
 from stages.records import Sample
-
-Tensor = Any  # a torch.Tensor; torch is imported only where it works
-Conditions = Mapping[
-    str, Tensor
-]  # what steers the denoiser, by name: ``tokens`` float[B, L, D], ``pooled`` float[B, D] …
 
 
 class Family(Protocol):
@@ -25,7 +22,12 @@ class Family(Protocol):
 
     @property
     def denoiser(self) -> Any:
-        """The network that an adapter changes."""
+        """The network that answers to noisy latents."""
+        ...
+
+    @property
+    def networks(self) -> Mapping[str, Any]:
+        """The networks that hold an adapter, by their names in the pipeline: ``unet``, ``text_encoder`` …; none at first."""
         ...
 
     @property
@@ -42,7 +44,14 @@ class Family(Protocol):
         ...
 
     def encode_prompts(self, prompts: Sequence[str]) -> dict[str, Tensor]:
-        """The conditions of prompts; what is too long for an encoder is cut, its end token kept."""
+        """The conditions of prompts, float32; what is too long for an encoder is cut, its end token kept.
+
+        Gradients reach the text encoders where an adapter is on them.
+        """
+        ...
+
+    def tokens_lost(self, prompts: Sequence[str]) -> dict[str, list[int]]:
+        """How many tokens of each prompt ``encode_prompts`` cuts off, by the name of the tokenizer."""
         ...
 
     def picture_conditions(self, sample: Sample) -> dict[str, Tensor]:
@@ -53,8 +62,13 @@ class Family(Protocol):
         """The denoiser's answer to latents at the noise ``levels_B`` of ``process``."""
         ...
 
-    def add_adapter(self, *, rank: int, alpha: float, targets: Sequence[str], dropout: float) -> None:
-        """Freeze the denoiser and give it a fresh LoRA, drawn from torch's global generator."""
+    def add_adapter(self, adapter: Adapter) -> None:
+        """Give the frozen networks a fresh adapter, drawn from torch's global generator.
+
+        Raises:
+            ValueError: when the name of no layer ends as one of the targets.
+            ModelError: when a layer is too small for the rank.
+        """
         ...
 
     def save_adapter(self, file: Path) -> None:
@@ -62,10 +76,10 @@ class Family(Protocol):
         ...
 
     def load_adapter(self, file: Path) -> None:
-        """Put the adapter of ``file`` on the denoiser, at its full strength.
+        """Put the adapter of ``file`` on the networks that it is for, at its full strength, and take off what was on.
 
         Raises:
-            ModelError: when there is no such file.
+            ModelError: when there is no such file, or it is for another family.
         """
         ...
 
@@ -88,11 +102,16 @@ class Family(Protocol):
         ...
 
 
-def build(name: str, folder: Path) -> Family:
-    """The family ``name`` over the diffusers folder ``folder``.
+def build(name: str, folder: Path, *, precision: Precision = "fp32") -> Family:
+    """The family ``name`` over the diffusers folder ``folder``, its frozen weights kept in ``precision``.
 
     Raises:
-        ConfigError: when there is no such family.
+        ConfigError: when there is no such family, or this machine has no such precision.
     """
-    family: Family = plugins.build(__name__, {"name": name, "folder": str(folder)})
+    family: Family = plugins.build(__name__, {"name": name, "folder": str(folder), "precision": precision})
     return family
+
+
+def trains_words(family: Family) -> bool:
+    """Whether an adapter is on a text encoder: then the conditions of prompts are other than those kept of the base."""
+    return any(name.startswith("text_encoder") for name in family.networks)

@@ -3,17 +3,17 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from stages import embeddings, families, machine, tables
+from stages import adapters, embeddings, families, machine, pipelines, tables
 from stages.config import settings
 from stages.embeddings import Embeddings
 from stages.errors import ModelError
 from stages.families import Family
-from stages.records import ROLES, Point, Report, Role, Sample
-from stages.train.batches import Plan
+from stages.records import ROLES, Failure, Point, Report, Role, Sample
+from stages.train.batches import Batches, Plan
 from stages.train.module import Optimisation
 from stages.train.trainer import Precision
 
@@ -29,13 +29,17 @@ class Config:
     """The adapter, and how it is trained."""
 
     family: str
+    adapter: dict[str, Any]  # one of ``stages.adapters``, and its settings
     rank: Positive
     alpha: Annotated[float, Field(gt=0)]  # the adapter's strength is alpha / rank
     dropout: Annotated[float, Field(ge=0, lt=1)]
     targets: Annotated[tuple[str, ...], Field(min_length=1)]  # ends of the names of the layers that are adapted
+    text_targets: tuple[str, ...]  # and of those of CLIP's text encoders; none: they stay as they are
+    base_precision: pipelines.Precision  # of the frozen weights; the adapter's are fp32
     steps: Positive
     batch: Positive
     prior_share: Annotated[float, Field(ge=0, lt=1)]  # of each batch: pictures of what must not be lost
+    prior_weight: Annotated[float, Field(ge=0)]  # what the error of one of these counts; the subject's counts 1
     optimisation: Optimisation
     precision: Precision  # as Lightning names it
     seed: int
@@ -54,25 +58,28 @@ def run(config: Config, *, base: Path, prepared: Path, encoded: Path, out: Path)
     machine.use_threads(config.threads)
     samples = tables.read(prepared, Sample)
     known = embeddings.read(encoded)
-    family = families.build(config.family, base)
+    family = families.build(config.family, base, precision=config.base_precision)
     refuse_unfit(family, config)
     add_adapter(family, config)
     checkpoint = machine.cache("train") / f"{digest(config, base, encoded, prepared)}.ckpt"
     points = fit(family, config, samples, known, checkpoint)
     family.save_adapter(out / ADAPTER)
     tables.write(out, Point, points)
+    unseen = left_out(_plan(samples, config))
+    tables.write(out, Failure, unseen)
     checkpoint.unlink(missing_ok=True)
-    return _report(points, family, samples)
+    return {**_report(points, family, samples), "unseen": len(unseen)}
 
 
 def refuse_unfit(family: Family, config: Config) -> None:
     """Say what the family cannot do before anything large is loaded.
 
     Raises:
-        ConfigError: when its process has no such weighting.
+        ConfigError: when its process has no such weighting, or its weights bear no such adapter.
     """
     import torch
 
+    adapters.refuse_unfit(wanted(config), quantised=config.base_precision in pipelines.QUANTISED)
     middle_B = family.process.levels(torch.tensor([0.5]), (8, 8))
     family.process.weight(middle_B, config.optimisation.noise.weighting)
 
@@ -83,9 +90,21 @@ def add_adapter(family: Family, config: Config) -> None:
 
     torch.manual_seed(config.seed)
     try:
-        family.add_adapter(rank=config.rank, alpha=config.alpha, targets=config.targets, dropout=config.dropout)
+        family.add_adapter(wanted(config))
     except ValueError as error:
         raise ModelError(f"train.targets: {error}; name layers that this family has") from None
+
+
+def wanted(config: Config) -> adapters.Adapter:
+    """The adapter that ``config`` describes."""
+    return adapters.Adapter(
+        kind=config.adapter,
+        rank=config.rank,
+        alpha=config.alpha,
+        dropout=config.dropout,
+        targets=config.targets,
+        text_targets=config.text_targets,
+    )
 
 
 def fit(
@@ -114,7 +133,7 @@ def fit(
         [*callbacks, *extra], precision=config.precision, steps=config.steps, clip=config.optimisation.clip
     ).fit(
         module.train(),
-        loading.loader(_plan(samples, config), known, start=done),
+        loading.loader(_plan(samples, config), known, start=done, prior_weight=config.prior_weight),
         ckpt_path=checkpoint if done else None,
         weights_only=True,
     )
@@ -143,14 +162,26 @@ def heldout_losses(
         return sum(losses) / len(losses) if losses else None
 
     def measure() -> dict[Role, float | None]:
-        network = family.denoiser
-        learning = network.training
-        network.eval()
+        networks = family.networks.values()
+        learning = [network.training for network in networks]
+        for network in networks:
+            network.eval()
         losses = {role: mean(role) for role in ROLES}
-        network.train(learning)
+        for network, mode in zip(networks, learning, strict=True):
+            network.train(mode)
         return losses
 
     return measure
+
+
+def left_out(plan: Plan) -> list[Failure]:
+    """The samples of ``plan`` that no step saw, and why."""
+    reasons = Batches(plan).unseen()
+    return [
+        Failure(id=sample.id, what=sample.text, reason=reasons[index])
+        for index, sample in enumerate(plan.samples)
+        if index in reasons
+    ]
 
 
 def _plan(samples: Sequence[Sample], config: Config) -> Plan:
@@ -167,7 +198,7 @@ def _report(points: Sequence[Point], family: Family, samples: Sequence[Sample]) 
         "prior_loss": last.prior_loss,
         "prior_loss_before": first.prior_loss,
         "steps": last.step,
-        "weights": sum(weight.numel() for weight in family.denoiser.parameters() if weight.requires_grad),
+        "weights": sum(weight.numel() for weight in adapters.weights(family.networks)),
         "samples": sum(sample.split == "train" for sample in samples),
     }
     return {name: number for name, number in numbers.items() if number is not None}
