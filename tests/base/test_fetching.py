@@ -66,12 +66,11 @@ def serving(folder, hub):
             content = b"" if status >= 400 else content
             headers = headers | ({"X-Error-Code": code, "Content-Length": "0"} if status >= 400 else {})
             self.send_response(status)
-            for name, value in ({"Content-Length": str(len(content))} | headers).items():
+            for name, value in ({"Content-Length": str(len(content)), "Connection": "close"} | headers).items():
                 self.send_header(name, value)
             self.end_headers()
             if body:
                 self.wfile.write(content)
-                self.close_connection = True
 
         def log_message(self, *_):
             """Say nothing."""
