@@ -472,7 +472,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; all that end in tiny if none")
     parser.add_argument("--scripts", required=True, help="examples/ of a checkout of diffusers")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1, help="of torch; one shows the work done, where others work, too")
     parser.add_argument("--precision", default="32-true", choices=["32-true", "bf16-mixed", "16-mixed"])
     given = parser.parse_args()
     for name in given.names or [each for each in names if each.endswith("tiny")]:
