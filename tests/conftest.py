@@ -196,11 +196,14 @@ def tiny_training(tiny_noise):
     """Settings under which twelve steps change every picture; give others to change them."""
     from stages.train.module import Optimisation
     from stages.train.stage import Config
+    from stages.train.trainer import Trainer
 
     def config(**others):
         how = {"lr": 0.05, "warmup": 2, "weight_decay": 0.01, "clip": 1.0}
         how |= {"caption_dropout": 0.25, "noise": tiny_noise(), "ema_decay": 0.0}
         how |= {name: others.pop(name) for name in list(others) if name in how}
+        on = {"strategy": "auto", "devices": 1, "num_nodes": 1, "precision": "32-true"}
+        on |= {name: others.pop(name) for name in list(others) if name in on}
         values = {
             "family": "tiny",
             "adapter": {"name": "lora"},
@@ -210,7 +213,7 @@ def tiny_training(tiny_noise):
             "targets": TARGETS,
             "steps": 12,
         }
-        values |= {"batch": 4, "prior_share": 0.5, "precision": "32-true", "seed": 3, "threads": 1}
+        values |= {"batch": 4, "prior_share": 0.5, "trainer": Trainer(**on), "seed": 3, "threads": 1}
         values |= {"curve_every": 5, "checkpoint_every": 4, "optimisation": Optimisation(**how)}
         return Config(**(values | others))
 

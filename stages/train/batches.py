@@ -25,14 +25,16 @@ class Plan:
 class Batches:
     """Batch k for k from ``start`` to the plan's end, as indices into the plan's samples.
 
-    All samples of a batch are of one bucket. Within a bucket the subject's samples come in an order that is drawn
+    Of ``ranks`` processes each takes every ``ranks``-th index of the same batches, so that together they see what one would
+    see. All samples of a batch are of one bucket. Within a bucket the subject's samples come in an order that is drawn
     anew for each pass, so each is seen equally often; the prior's likewise. ``len`` is that of the whole plan, also
     where ``start`` is not 0: Lightning adds what a resumed run has done before.
     """
 
-    def __init__(self, plan: Plan, *, start: int = 0) -> None:
+    def __init__(self, plan: Plan, *, start: int = 0, rank: int = 0, ranks: int = 1) -> None:
         self._plan = plan
         self._start = start
+        self._share = slice(rank, None, ranks)
         self._streams = _streams(plan)
         subjects = {bucket: members for (role, bucket), members in self._streams.items() if role == "subject"}
         self._buckets = sorted(subjects)
@@ -45,10 +47,10 @@ class Batches:
 
     def __iter__(self) -> Iterator[list[int]]:
         for step in range(self._start, self._plan.steps):
-            yield self.batch(step)
+            yield self.batch(step)[self._share]
 
     def batch(self, step: int) -> list[int]:
-        """The indices of batch ``step``."""
+        """The indices of the whole batch ``step``, that of all processes."""
         which = int(self._bucket_of[step])
         bucket = self._buckets[which]
         before = int((self._bucket_of[:step] == which).sum())  # batches of this bucket that came earlier

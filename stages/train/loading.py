@@ -19,8 +19,9 @@ class Batch(NamedTuple):
     texts: list[str]  # which the conditions were made of
 
 
-def loader(plan: Plan, known: Embeddings, *, start: int) -> DataLoader[Batch]:
-    """A ``Batch`` for each step of ``plan`` from ``start`` on."""
+def loader(plan: Plan, known: Embeddings, *, start: int, rank: int, ranks: int) -> DataLoader[Batch]:
+    """A ``Batch`` for each step of ``plan`` from ``start`` on: the share of ``rank`` among ``ranks`` processes."""
     examples = [Batch(*known.of(sample), sample.text) for sample in plan.samples]  # type: ignore[arg-type]
     generator = torch.Generator().manual_seed(plan.seed)  # its own: the loader would draw from the global one
-    return DataLoader(examples, batch_sampler=Batches(plan, start=start), generator=generator)  # type: ignore[arg-type]
+    batches = Batches(plan, start=start, rank=rank, ranks=ranks)
+    return DataLoader(examples, batch_sampler=batches, generator=generator)  # type: ignore[arg-type]

@@ -46,10 +46,15 @@ class Adaptation(lightning.LightningModule):
         self._settings = settings_of
         self._steps = steps
         self._seed = seed
+        self._ranks = 1
         self._average: list[Tensor] = []
         self._empty = tuple(empty)
         for name, value in empty.items():
             self.register_buffer(f"empty_{name}", value, persistent=False)
+
+    def on_fit_start(self) -> None:
+        """Learn how many processes there are."""
+        self._ranks = self.trainer.world_size
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Begin every step from its own seed: a resumed run draws what an undisturbed one draws."""
@@ -58,18 +63,25 @@ class Adaptation(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted denoising error of ``batch``."""
         latents_BCHW = batch.latents_BCHW
-        eps_BCHW = noise.drawn(latents_BCHW, self._settings.noise)
-        parts_B = noise.parts(len(latents_BCHW), self._settings.noise.levels)
+        count = len(latents_BCHW) * self._ranks
+        eps_BCHW = self._mine(noise.drawn(latents_BCHW.new_empty(count, *latents_BCHW.shape[1:]), self._settings.noise))
+        parts_B = self._mine(noise.parts(count, self._settings.noise.levels))
         size = (latents_BCHW.shape[-2], latents_BCHW.shape[-1])
         levels_B = self.family.process.levels(parts_B, size).to(self.device)
-        conditions = self._with_dropout(batch.conditions, len(latents_BCHW))
+        conditions = self._with_dropout(batch.conditions, count)
+        if self.global_rank:  # what layers drop is drawn for each process alone
+            torch.manual_seed(step_seed(self._seed, self.global_step) + self.global_rank)
         error_B = denoising.squared_error(self.family, latents_BCHW, conditions, eps_BCHW, levels_B)
         loss: Tensor = (error_B * self.family.process.weight(levels_B, self._settings.noise.weighting)).mean()
         return loss
 
+    def _mine(self, drawn_B: Tensor) -> Tensor:
+        """This process's part of what was drawn for the whole batch, which ``Batches`` shares out likewise."""
+        return drawn_B[self.global_rank :: self._ranks]
+
     def _with_dropout(self, conditions: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
         """``conditions`` with the words of some pictures left out: what has no words, as sizes, stays."""
-        dropped_B = torch.rand(count, device=self.device) < self._settings.caption_dropout
+        dropped_B = self._mine(torch.rand(count, device=self.device)) < self._settings.caption_dropout
         empty = {name: self.get_buffer(f"empty_{name}") for name in self._empty}
         return dict(conditions) | {
             name: torch.where(dropped_B.reshape(-1, *[1] * value.dim()), value, conditions[name])

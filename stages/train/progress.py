@@ -19,7 +19,7 @@ class Progress(lightning.Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Begin where the checkpoint left off."""
-        hidden = not sys.stderr.isatty()
+        hidden = not (trainer.is_global_zero and sys.stderr.isatty())
         self._bar = tqdm(desc="train", total=self._steps, initial=trainer.global_step, disable=hidden, leave=False)
 
     def on_train_batch_end(
@@ -29,7 +29,7 @@ class Progress(lightning.Callback):
         if trainer.global_step % 5 == 0:
             point = self._curves.points[-1]
             heldout = "" if point.heldout_loss is None else f", held-out {point.heldout_loss:.3f}"
-            self._bar.set_postfix_str(f"loss {outputs['loss'].item():.3f}{heldout}", refresh=False)
+            self._bar.set_postfix_str(f"loss {self._curves.loss.item():.3f}{heldout}", refresh=False)
         self._bar.update()
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:

@@ -13,9 +13,10 @@ from stages.embeddings import Embeddings
 from stages.errors import ModelError
 from stages.families import Family
 from stages.records import ROLES, Point, Report, Role, Sample
+from stages.train import distributed, trainer
 from stages.train.batches import Plan
 from stages.train.module import Optimisation
-from stages.train.trainer import Precision
+from stages.train.trainer import Trainer
 
 if TYPE_CHECKING:
     import lightning
@@ -38,7 +39,7 @@ class Config:
     batch: Positive
     prior_share: Annotated[float, Field(ge=0, lt=1)]  # of each batch: pictures of what must not be lost
     optimisation: Optimisation
-    precision: Precision  # as Lightning names it
+    trainer: Trainer
     seed: int
     threads: Positive  # of torch: another number gives other bits
     curve_every: Positive  # steps between two points of the curves
@@ -52,6 +53,7 @@ def run(config: Config, *, base: Path, prepared: Path, encoded: Path, out: Path)
         ConfigError: when the settings do not fit the family.
         ModelError: when the family's network has no layer of ``targets``.
     """
+    distributed.use_own_device()
     machine.use_threads(config.threads)
     samples = tables.read(prepared, Sample)
     known = embeddings.read(encoded)
@@ -74,6 +76,7 @@ def refuse_unfit(family: Family, config: Config) -> None:
     """
     import torch
 
+    trainer.refuse_unfit(config.trainer, batch=config.batch)
     middle_B = family.process.levels(torch.tensor([0.5]), (8, 8))
     family.process.weight(middle_B, config.optimisation.noise.weighting)
 
@@ -112,7 +115,7 @@ def fit(
     """Train until ``config.steps``, from ``checkpoint`` where it exists, and give the curves. ``extra`` may stop it."""
     import torch
 
-    from stages.train import loading, trainer
+    from stages.train import loading, sharding
     from stages.train.checkpoints import Checkpoints
     from stages.train.curves import Curves
     from stages.train.module import Adaptation
@@ -121,16 +124,25 @@ def fit(
     done = torch.load(checkpoint, weights_only=True)["global_step"] if checkpoint.is_file() else 0
     measure = heldout_losses(family, samples, known, seed=config.seed)
     curves = Curves(measure, every=config.curve_every, steps=config.steps)
-    callbacks = [curves, Checkpoints(checkpoint, every=config.checkpoint_every), Progress(curves, steps=config.steps)]
+    callbacks = [
+        distributed.OneStart(),
+        curves,
+        Checkpoints(checkpoint, every=config.checkpoint_every),
+        Progress(curves, steps=config.steps),
+    ]
     module = Adaptation(family, config.optimisation, empty=known.empty, steps=config.steps, seed=config.seed)
-    trainer.build(
-        [*callbacks, *extra], precision=config.precision, steps=config.steps, clip=config.optimisation.clip
-    ).fit(
-        module.train(),
-        loading.loader(_plan(samples, config), known, start=done),
-        ckpt_path=checkpoint if done else None,
-        weights_only=True,
+    sharing = [sharding.SharedBase(module.networks)] if config.trainer.strategy == trainer.SHARDED else []
+    built = trainer.build(
+        [*sharing, *callbacks, *extra], config.trainer, steps=config.steps, clip=config.optimisation.clip
     )
+    share = {"rank": built.global_rank, "ranks": built.world_size}
+    with distributed.together(built):
+        built.fit(
+            module.train(),
+            loading.loader(_plan(samples, config), known, start=done, **share),
+            ckpt_path=checkpoint if done else None,
+            weights_only=True,
+        )
     return curves.points
 
 
