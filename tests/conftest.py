@@ -18,6 +18,7 @@ from hypothesis import settings
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["DVC_NO_ANALYTICS"] = "true"
+os.environ["DARKROOM_LIVE"] = "0"  # MLflow takes seconds to import
 os.environ["OMP_NUM_THREADS"] = "1"  # for arrays this small a second thread only waits
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
@@ -195,6 +196,7 @@ def tiny_adapter():
 def tiny_training(tiny_noise):
     """Settings under which twelve steps change every picture; give others to change them."""
     from stages.train.module import Optimisation
+    from stages.train.pictures import Samples
     from stages.train.stage import Config
     from stages.train.trainer import Trainer
 
@@ -204,6 +206,8 @@ def tiny_training(tiny_noise):
         how |= {name: others.pop(name) for name in list(others) if name in how}
         on = {"strategy": "auto", "devices": 1, "num_nodes": 1, "precision": "32-true"}
         on |= {name: others.pop(name) for name in list(others) if name in on}
+        seen = {"every": 0, "prompts": (), "seeds": (1, 2), "size": (SIDE, SIDE), "guidance": 2.0}
+        seen |= {name: others.pop(name) for name in list(others) if name in seen} | {"steps": 2}
         values = {
             "family": "tiny",
             "adapter": {"name": "lora"},
@@ -213,7 +217,14 @@ def tiny_training(tiny_noise):
             "targets": TARGETS,
             "steps": 12,
         }
-        values |= {"batch": 4, "prior_share": 0.5, "trainer": Trainer(**on), "seed": 3, "threads": 1}
+        values |= {
+            "batch": 4,
+            "prior_share": 0.5,
+            "trainer": Trainer(**on),
+            "samples": Samples(**seen),
+            "seed": 3,
+            "threads": 1,
+        }
         values |= {"curve_every": 5, "checkpoint_every": 4, "optimisation": Optimisation(**how)}
         return Config(**(values | others))
 

@@ -1,13 +1,15 @@
 """Teach an adapter the subject under Lightning, with the prior beside it so that it is not lost."""
 
 import hashlib
+import logging
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from stages import adapters, embeddings, families, machine, tables
+from stages import adapters, embeddings, families, machine, tables, tracking
 from stages.config import settings
 from stages.embeddings import Embeddings
 from stages.errors import ModelError
@@ -16,10 +18,15 @@ from stages.records import ROLES, Point, Report, Role, Sample
 from stages.train import distributed, trainer
 from stages.train.batches import Plan
 from stages.train.module import Optimisation
+from stages.train.pictures import Samples
 from stages.train.trainer import Trainer
 
 if TYPE_CHECKING:
     import lightning
+
+    from stages.train.figures import Figures
+
+log = logging.getLogger(__name__)
 
 Positive = Annotated[int, Field(gt=0)]
 ADAPTER = "adapter.safetensors"
@@ -40,6 +47,7 @@ class Config:
     prior_share: Annotated[float, Field(ge=0, lt=1)]  # of each batch: pictures of what must not be lost
     optimisation: Optimisation
     trainer: Trainer
+    samples: Samples
     seed: int
     threads: Positive  # of torch: another number gives other bits
     curve_every: Positive  # steps between two points of the curves
@@ -53,6 +61,8 @@ def run(config: Config, *, base: Path, prepared: Path, encoded: Path, out: Path)
         ConfigError: when the settings do not fit the family.
         ModelError: when the family's network has no layer of ``targets``.
     """
+    from stages.train.figures import Figures
+
     distributed.use_own_device()
     machine.use_threads(config.threads)
     samples = tables.read(prepared, Sample)
@@ -60,12 +70,34 @@ def run(config: Config, *, base: Path, prepared: Path, encoded: Path, out: Path)
     family = families.build(config.family, base)
     refuse_unfit(family, config)
     add_adapter(family, config)
-    checkpoint = machine.cache("train") / f"{digest(config, base, encoded, prepared)}.ckpt"
-    points = fit(family, config, samples, known, checkpoint)
+    training = digest(config, base, encoded, prepared)
+    checkpoint = machine.cache("train") / f"{training}.ckpt"
+    figures = Figures(batch=config.batch)
+    watching = watchers(family, config, samples, figures, training)
+    points = fit(family, config, samples, known, checkpoint, watching)
     family.save_adapter(out / ADAPTER)
     tables.write(out, Point, points)
+    _keep_pictures(checkpoint.with_suffix(""), out / "samples")
+    tracking.remember(out, tracking.by_this_code(training), _told(figures))
     checkpoint.unlink(missing_ok=True)
     return _report(points, family, samples)
+
+
+def watchers(
+    family: Family, config: Config, samples: Sequence[Sample], figures: "Figures", training: str
+) -> "list[lightning.Callback]":
+    """What looks at the training named ``training`` and changes nothing of it."""
+    from stages.train import live, pictures
+
+    spool = machine.cache("live") / f"{training}.jsonl"
+    shown = live.Live(figures, spool, training=tracking.by_this_code(training), steps=config.steps)
+    watching: list[lightning.Callback] = [figures, *([shown] if live.wanted() else [])]
+    prompts = pictures.prompts_of(config.samples, samples)
+    if config.samples.every and prompts:
+        folder = machine.cache("train") / training
+        drawn = pictures.Pictures(family, config.samples, folder, prompts=prompts, show=shown.add_pictures)
+        watching.append(drawn)
+    return watching
 
 
 def refuse_unfit(family: Family, config: Config) -> None:
@@ -178,6 +210,20 @@ def heldout_losses(
         return losses
 
     return measure
+
+
+def _keep_pictures(drawn: Path, out: Path) -> None:
+    if drawn.is_dir():
+        shutil.copytree(drawn, out, dirs_exist_ok=True)
+        shutil.rmtree(drawn)
+
+
+def _told(figures: "Figures") -> dict[str, float]:
+    """What the training took, told on one line: no output may hold it."""
+    taken = figures.taken()
+    line = "train: {seconds:.0f} s, {step_seconds:.3g} s a step, {samples_per_second:.3g} pictures a second, {peak_gigabytes:.2f} GB"
+    log.info(line.format(**taken))
+    return taken
 
 
 def _plan(samples: Sequence[Sample], config: Config) -> Plan:
