@@ -57,13 +57,20 @@ def read(folder: Path) -> Embeddings:
     )
 
 
-def heldout_loss(family: Family, embeddings: Embeddings, sample: Sample, *, seed: int) -> float:
-    """The mean of ``denoising.fixed_loss`` for ``sample`` with its own words."""
+def heldout_losses(family: Family, embeddings: Embeddings, sample: Sample, *, seed: int) -> list[float]:
+    """``denoising.fixed_loss`` for ``sample`` with its own words: a number for each of ``denoising.FIXED_PARTS``."""
     latents, conditions = embeddings.of(sample)
     device = family.denoiser.device
     there = {name: value.to(device) for name, value in conditions.items()}
     seed = denoising.picture_seed(seed, sample.id)
-    return denoising.fixed_loss(family, latents.to(device), there, seed=seed).mean().item()
+    losses: list[float] = denoising.fixed_loss(family, latents.to(device), there, seed=seed).tolist()
+    return losses
+
+
+def heldout_loss(family: Family, embeddings: Embeddings, sample: Sample, *, seed: int) -> float:
+    """The mean of ``heldout_losses``."""
+    losses = heldout_losses(family, embeddings, sample, seed=seed)
+    return sum(losses) / len(losses)
 
 
 def _conditions(folder: Path, kind: str) -> "dict[str, dict[str, Tensor]]":

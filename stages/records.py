@@ -15,9 +15,10 @@ Report = Mapping[str, float]  # what a stage counted or scored: written to data/
 Scope = Literal["train", "publish", "show"]  # what people may agree to: a model learns, its weights go out, pictures do
 Role = Literal["subject", "prior"]  # what the adapter should learn, and what it must not lose
 Split = Literal["train", "heldout"]
-Arm = Literal["base", "adapter"]
+Arm = str  # "base"; "adapter", as training ended; "step-00000150", as it was on the way
 ROLES: tuple[Role, Role] = ("subject", "prior")
-ARMS: tuple[Arm, Arm] = ("base", "adapter")
+BASE: Arm = "base"
+ADAPTER: Arm = "adapter"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +209,19 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What every arm is asked to draw. ``id`` is the digest of all of it: prompts, seeds and sampling."""
+
+    id: str
+    prompts: int
+    pictures: int  # by each arm
+    width: int  # pixels
+    height: int  # pixels
+    steps: int  # of the sampler
+    guidance: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
     """One generated picture. ``id`` is made of prompt, seed and arm."""
 
@@ -221,17 +235,34 @@ class Generation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """One metric with its interval. ``id`` is its name; ``delta`` is adapter minus base."""
+    """One metric of one arm with its interval. ``id`` is the metric, and the arm where that is not the adapter.
+
+    ``adapter`` is the arm's value and ``delta`` that minus the base's. Two scores may be compared where their
+    ``definition`` is the same: it stands for all that the number depends on but the model.
+    """
 
     id: str
+    metric: str
+    arm: Arm
     base: float | None
     adapter: float | None
     delta: float | None
     low: float | None  # of the 95 % interval of ``delta``, or of ``base`` where there is no adapter to compare
     high: float | None
     count: int  # pictures behind it
+    clusters: int  # of pictures that were drawn together for the interval
+    unit: Literal["prompt", "picture", "group"]  # what a cluster is
+    definition: str  # 16 hex digits
     better: Literal["lower", "higher", "neither"]
     verdict: Literal["better", "worse", "no evidence", "kept", "lost", ""]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recommendation:
+    """Which arm to take. ``id`` is the arm."""
+
+    id: Arm
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

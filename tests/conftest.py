@@ -252,6 +252,7 @@ def tiny_generated(tmp_path_factory, tiny_base, tiny_prepared, tiny_trained, ses
         subject_pictures=6,
         prior_pictures=4,
         max_prompts=2,
+        checkpoints=2,
         size=(SIDE, SIDE),
         steps=2,
         guidance=2.0,

@@ -74,6 +74,7 @@ def load(file: Path, pipeline: Any) -> None:
     """
     if not file.is_file():
         raise ModelError(f"{file}: there is no adapter; `dvc repro train` makes it")
+    pipeline.unload_lora_weights()  # two adapters on one network would add up
     pipeline.load_lora_weights(str(file.parent), weight_name=file.name)
 
 
