@@ -258,6 +258,17 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PictureScore:
+    """One metric of one held-out picture by one arm. ``id`` is made of the three."""
+
+    id: str
+    metric: str
+    arm: Arm
+    sample: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recommendation:
     """Which arm to take. ``id`` is the arm."""
 

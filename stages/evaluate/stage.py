@@ -15,7 +15,7 @@ from stages.evaluate.evidence import Evidence, Models
 from stages.evaluate.pictures import Pictures
 from stages.evaluate.recommendation import Preference
 from stages.images import encode_png
-from stages.records import ADAPTER, BASE, Recommendation, Report, Score
+from stages.records import ADAPTER, BASE, PictureScore, Recommendation, Report, Score
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def run(
     generated: Path,
     out: Path,
 ) -> Report:
-    """Write ``Score`` rows, a ``Recommendation``, ``report.html`` and ``grid.png``; report each score's numbers."""
+    """Write ``Score`` and ``PictureScore`` rows, a ``Recommendation``, ``report.html`` and ``grid.png``; report each score's numbers."""
     machine.use_threads(config.threads)
     pictures = Pictures(prepared, generated)
     models = Models(family=config.family, base=base, trained=trained)
@@ -61,6 +61,7 @@ def run(
     rows = [score for metric in metrics.values() for score in metric(evidence)]
     chosen = recommendation.of(rows, evidence, metrics[config.recommend.metric], config.recommend)
     tables.write(out, Score, rows)
+    tables.write(out, PictureScore, list(evidence.of_pictures()))
     tables.write(out, Recommendation, [chosen])
     tables.replace(out / "grid.png", encode_png(report.grid(pictures)))
     sources = report.Sources(

@@ -10,7 +10,7 @@ from stages.evaluate.pictures import Pictures
 from stages.evaluate.recommendation import Preference
 from stages.evaluate.scores import Resampling
 from stages.evaluate.stage import Config, run
-from stages.records import Generation, Point, Recommendation, Sample, Score
+from stages.records import Generation, PictureScore, Point, Recommendation, Sample, Score
 
 PARTS = {
     "heldout_loss": {"margin": 0.1},
@@ -100,6 +100,14 @@ def test_the_adapter_changes_the_losses_and_the_pictures(evaluated):
     for name in ("heldout_loss", "prior_loss", "psnr_image_to_image", "fd_filters", "kid_filters"):
         assert rows[name].base != rows[name].adapter
     assert rows["drift_filters"].base == 0 < rows["drift_filters"].low
+
+
+def test_each_heldout_picture_has_its_loss_by_each_arm(evaluated, tiny_prepared):
+    rows = tables.read(evaluated[0], PictureScore)
+    roles = {sample.id: sample.role for sample in tables.read(tiny_prepared, Sample) if sample.split == "heldout"}
+    assert {(row.arm, row.sample) for row in rows} == {(arm, id) for arm in ("base", "adapter") for id in roles}
+    subject = [row.value for row in rows if row.arm == "adapter" and roles[row.sample] == "subject"]
+    assert by_name(evaluated[0])["heldout_loss"].adapter == pytest.approx(sum(subject) / len(subject))
 
 
 def test_few_prompts_are_said_to_be_few(evaluated):
