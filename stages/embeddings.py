@@ -24,6 +24,7 @@ class Embeddings:
     latents: "Mapping[str, Tensor]"  # float32[C, H, W]
     prompts: "Mapping[str, Mapping[str, Tensor]]"
     pictures: "Mapping[str, Mapping[str, Tensor]]"  # what a picture's words do not give, by sample id
+    masks: "Mapping[str, Tensor]"  # float32[H, W] of 0 to 1, by id of those samples that have one
 
     def of(self, sample: Sample) -> "tuple[Tensor, Mapping[str, Tensor]]":
         """Latents and conditions of ``sample``."""
@@ -53,7 +54,10 @@ def read(folder: Path) -> Embeddings:
     """
     pictures = _conditions(folder, "pictures") if any(folder.glob("pictures-*")) else {}
     return Embeddings(
-        latents=tensors.read(folder, "latents"), prompts=_conditions(folder, "prompts"), pictures=pictures
+        latents=tensors.read(folder, "latents"),
+        prompts=_conditions(folder, "prompts"),
+        pictures=pictures,
+        masks=tensors.read(folder, "masks") if any(folder.glob("masks-*")) else {},
     )
 
 

@@ -62,6 +62,14 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mask:
+    """Which parts of a picture are to be learned: grey pixels in its size, white where it counts. ``id`` is the picture's."""
+
+    id: str  # an item's, or a sample's
+    place: Place  # in crawl's shards, as it was given, or in prepare's, PNG
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Consent:
     """That people agreed to something. It names them by pseudonyms only; the signed paper lies elsewhere."""
 
@@ -77,10 +85,10 @@ class Consent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """What a stage could not do with one thing, and why. ``id`` is the item's, or the SHA-256 of an address."""
+    """What a stage could not do with one thing, and why. ``id`` is its own, or the SHA-256 of an address."""
 
     id: str
-    what: str  # an address, or an item's url
+    what: str  # an address, an item's url, or a sample's words
     reason: str
 
 
@@ -193,6 +201,7 @@ class Sample:
         int  # pixels of the whole picture, scaled as the sample is, that lie left of it; in the mirror, if mirrored
     )
     crop_top: int  # likewise, above it; both are below 0 where the sample reaches beyond the picture's edge
+    digest: str  # SHA-256 of its PNG: what was made of it before is found again by this
     place: Place  # in prepare's shards, PNG with licence and credit
 
 

@@ -131,14 +131,8 @@ def tiny_samples():
         png = encode_png(cv2.resize(colours, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC))
         text = f"a photo of {word}" if number % 2 else f"a {word} wall"
         values = {"id": f"{frame}-00", "frame": frame, "variant": 0, "text": text, "role": role, "split": split}
-        sizes = {
-            "width": SIDE,
-            "height": SIDE,
-            "source_width": SIDE,
-            "source_height": SIDE,
-            "crop_left": 0,
-            "crop_top": 0,
-        }
+        sizes = {"width": SIDE, "height": SIDE, "source_width": SIDE, "source_height": SIDE}
+        sizes |= {"crop_left": 0, "crop_top": 0, "digest": hashlib.sha256(png).hexdigest()}
         rows.append(({**values, "group": frame, **sizes}, png))
     return rows
 
@@ -147,9 +141,10 @@ def tiny_samples():
 def tiny_prepared(tmp_path_factory, tiny_samples):
     """What prepare would leave of ``tiny_samples``."""
     from stages import shards, tables
-    from stages.records import Sample
+    from stages.records import Mask, Sample
 
     folder = tmp_path_factory.mktemp("tiny") / "prepared"
+    tables.write(folder, Mask, [])
     places = shards.write(folder, {values["id"]: png for values, png in tiny_samples}, digits=1)
     tables.write(folder, Sample, [Sample(**values, place=places[values["id"]]) for values, _ in tiny_samples])
     return folder
@@ -162,7 +157,10 @@ def tiny_encoded(tmp_path_factory, tiny_base, tiny_prepared, session_cache):
 
     folder = tmp_path_factory.mktemp("tiny") / "encoded"
     stage.run(
-        stage.Config(family="tiny", threads=1, shard_digits=1), base=tiny_base, prepared=tiny_prepared, out=folder
+        stage.Config(family="tiny", long_captions="cut", threads=1, shard_digits=1),
+        base=tiny_base,
+        prepared=tiny_prepared,
+        out=folder,
     )
     return folder
 
@@ -173,9 +171,10 @@ def tiny_noise():
     from stages.denoising import Weighting
     from stages.train.noise import Levels, Noise
 
-    def noise(*, kind="uniform", weighting="min_snr", offset=0.0):
+    def noise(*, kind="uniform", weighting="min_snr", offset=0.0, perturbation=0.0):
         levels = Levels(kind=kind, mean=0.0, std=1.0, scale=1.0)
-        return Noise(levels=levels, weighting=Weighting(kind=weighting, gamma=5.0), offset=offset)
+        weighting = Weighting(kind=weighting, gamma=5.0)
+        return Noise(levels=levels, weighting=weighting, offset=offset, perturbation=perturbation)
 
     return noise
 
@@ -202,7 +201,7 @@ def tiny_training(tiny_noise):
 
     def config(**others):
         how = {"lr": 0.05, "warmup": 2, "weight_decay": 0.01, "clip": 1.0}
-        how |= {"caption_dropout": 0.25, "noise": tiny_noise(), "ema_decay": 0.0}
+        how |= {"caption_dropout": 0.25, "noise": tiny_noise(), "outside_mask": 0.1, "ema_decay": 0.0}
         how |= {name: others.pop(name) for name in list(others) if name in how}
         on = {"strategy": "auto", "devices": 1, "num_nodes": 1, "precision": "32-true"}
         on |= {name: others.pop(name) for name in list(others) if name in on}
@@ -220,6 +219,7 @@ def tiny_training(tiny_noise):
         values |= {
             "batch": 4,
             "prior_share": 0.5,
+            "prior_weight": 1.0,
             "trainer": Trainer(**on),
             "samples": Samples(**seen),
             "seed": 3,

@@ -51,6 +51,10 @@ class Family(Protocol):
         """The conditions of prompts; what is too long for an encoder is cut, its end token kept."""
         ...
 
+    def tokens_lost(self, prompts: Sequence[str]) -> dict[str, list[int]]:
+        """How many tokens of each prompt ``encode_prompts`` cuts off, by the name of the tokenizer."""
+        ...
+
     def picture_conditions(self, sample: Sample) -> dict[str, Tensor]:
         """The conditions of one picture that its words do not give, without the batch; most families have none."""
         ...

@@ -100,6 +100,12 @@ class Flux:
             )
         return {"tokens": tokens_BLD, "pooled": pooled_BD}
 
+    def tokens_lost(self, prompts: Sequence[str]) -> dict[str, list[int]]:
+        """See ``Family``."""
+        tokenizers = {name: self._words[name] for name in ("tokenizer", "tokenizer_2")}
+        most = {"tokenizer": tokenizers["tokenizer"].model_max_length, "tokenizer_2": self._most_tokens}
+        return {name: pipelines.tokens_lost(each, prompts, most=most[name]) for name, each in tokenizers.items()}
+
     def picture_conditions(self, sample: Sample) -> dict[str, Tensor]:
         """See ``Family``: none."""
         return {}

@@ -92,6 +92,10 @@ class StableDiffusion:
         with torch.no_grad():
             return {"tokens": self._text_encoder(tokens.input_ids.to(self._parts.device))[0]}
 
+    def tokens_lost(self, prompts: Sequence[str]) -> dict[str, list[int]]:
+        """See ``Family``."""
+        return {"tokenizer": pipelines.tokens_lost(self._tokenizer, prompts, most=self._tokenizer.model_max_length)}
+
     def picture_conditions(self, sample: Sample) -> dict[str, Tensor]:
         """See ``Family``: none."""
         return {}

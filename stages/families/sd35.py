@@ -102,6 +102,12 @@ class StableDiffusion3:
             )
         return {"tokens": tokens, "pooled": pooled}
 
+    def tokens_lost(self, prompts: Sequence[str]) -> dict[str, list[int]]:
+        """See ``Family``."""
+        tokenizers = {name: self._words[name] for name in ("tokenizer", "tokenizer_2", "tokenizer_3")}
+        most = {name: each.model_max_length for name, each in tokenizers.items()} | {"tokenizer_3": self._most_tokens}
+        return {name: pipelines.tokens_lost(each, prompts, most=most[name]) for name, each in tokenizers.items()}
+
     def picture_conditions(self, sample: Sample) -> dict[str, Tensor]:
         """See ``Family``: none."""
         return {}

@@ -98,6 +98,13 @@ class StableDiffusionXL:
         said = torch.tensor([bool(prompt) for prompt in prompts], device=tokens.device)
         return {"tokens": tokens * said[:, None, None], "pooled": pooled * said[:, None]}
 
+    def tokens_lost(self, prompts: Sequence[str]) -> dict[str, list[int]]:
+        """See ``Family``."""
+        tokenizers = {name: self._words[name] for name in ("tokenizer", "tokenizer_2")}
+        return {
+            name: pipelines.tokens_lost(each, prompts, most=each.model_max_length) for name, each in tokenizers.items()
+        }
+
     def picture_conditions(self, sample: Sample) -> dict[str, Tensor]:
         """See ``Family``: ``sizes`` float[6], height and width before the crop, its top and left, height and width after."""
         import torch

@@ -14,9 +14,9 @@ from stages.config import settings
 from stages.embeddings import Embeddings
 from stages.errors import ModelError
 from stages.families import Family
-from stages.records import ROLES, Point, Report, Role, Sample
+from stages.records import ROLES, Failure, Point, Report, Role, Sample
 from stages.train import distributed, trainer
-from stages.train.batches import Plan
+from stages.train.batches import Batches, Plan
 from stages.train.module import Optimisation
 from stages.train.pictures import Samples
 from stages.train.trainer import Trainer
@@ -45,6 +45,7 @@ class Config:
     steps: Positive
     batch: Positive
     prior_share: Annotated[float, Field(ge=0, lt=1)]  # of each batch: pictures of what must not be lost
+    prior_weight: Annotated[float, Field(ge=0)]  # what the error of one of these counts; the subject's counts 1
     optimisation: Optimisation
     trainer: Trainer
     samples: Samples
@@ -77,10 +78,12 @@ def run(config: Config, *, base: Path, prepared: Path, encoded: Path, out: Path)
     points = fit(family, config, samples, known, checkpoint, watching)
     family.save_adapter(out / ADAPTER)
     tables.write(out, Point, points)
+    unseen = left_out(_plan(samples, config))
+    tables.write(out, Failure, unseen)
     _keep_pictures(checkpoint.with_suffix(""), out / "samples")
     tracking.remember(out, tracking.by_this_code(training), _told(figures))
     checkpoint.unlink(missing_ok=True)
-    return _report(points, family, samples)
+    return {**_report(points, family, samples), "unseen": len(unseen)}
 
 
 def watchers(
@@ -167,11 +170,13 @@ def fit(
     built = trainer.build(
         [*sharing, *callbacks, *extra], config.trainer, steps=config.steps, clip=config.optimisation.clip
     )
-    share = {"rank": built.global_rank, "ranks": built.world_size}
+    plan = _plan(samples, config)
+    batches = Batches(plan, start=done, rank=built.global_rank, ranks=built.world_size)
+    places = loading.Places(batches, start=done)
     with distributed.together(built):
         built.fit(
             module.train(),
-            loading.loader(_plan(samples, config), known, start=done, **share),
+            loading.shared(plan, known, places, prior_weight=config.prior_weight),
             ckpt_path=checkpoint if done else None,
             weights_only=True,
         )
@@ -210,6 +215,16 @@ def heldout_losses(
         return losses
 
     return measure
+
+
+def left_out(plan: Plan) -> list[Failure]:
+    """The samples of ``plan`` that no step saw, and why."""
+    reasons = Batches(plan).unseen()
+    return [
+        Failure(id=sample.id, what=sample.text, reason=reasons[index])
+        for index, sample in enumerate(plan.samples)
+        if index in reasons
+    ]
 
 
 def _keep_pictures(drawn: Path, out: Path) -> None:

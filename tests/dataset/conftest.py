@@ -83,5 +83,6 @@ def _sample(id, number, place):
         source_height=8,
         crop_left=0,
         crop_top=0,
+        digest="",
         place=place,
     )

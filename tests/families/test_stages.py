@@ -25,7 +25,10 @@ def encoded(request, family_bases, tiny_prepared, session_cache, tmp_path_factor
     folder = tmp_path_factory.mktemp("encoded")
     base = family_bases[request.param]
     encode.run(
-        encode.Config(family=request.param, threads=1, shard_digits=1), base=base, prepared=tiny_prepared, out=folder
+        encode.Config(family=request.param, long_captions="cut", threads=1, shard_digits=1),
+        base=base,
+        prepared=tiny_prepared,
+        out=folder,
     )
     return request.param, base, folder
 

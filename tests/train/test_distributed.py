@@ -177,11 +177,9 @@ def test_the_command_line_starts_the_second_process_and_the_first_alone_writes(
     environment |= {"PYTHONPATH": str(ROOT), "DARKROOM_CACHE": str(tmp_path / "cache")}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert [line.split(":")[0] for line in done.stderr.splitlines()] == [
-        "train",
-        "train",
-    ]  # once: what it took, what came out
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [stage.ADAPTER, "point.jsonl"]
+    said = [line.split(":")[0] for line in done.stderr.splitlines()]
+    assert said == ["train", "train"]  # once: what it took, and what came of it
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [stage.ADAPTER, "failure.jsonl", "point.jsonl"]
     assert not list((tmp_path / "cache" / "train").iterdir())
     points = tables.read(tmp_path / "out", Point)
     assert [point.step for point in points] == [point.step for point in alone]
