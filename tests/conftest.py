@@ -157,7 +157,7 @@ def tiny_encoded(tmp_path_factory, tiny_base, tiny_prepared, session_cache):
 
     folder = tmp_path_factory.mktemp("tiny") / "encoded"
     stage.run(
-        stage.Config(family="tiny", long_captions="cut", threads=1, shard_digits=1),
+        stage.Config(family="tiny", base_precision="fp32", long_captions="cut", threads=1, shard_digits=1),
         base=tiny_base,
         prepared=tiny_prepared,
         out=folder,
@@ -184,9 +184,11 @@ def tiny_adapter():
     """A LoRA of rank two on ``TARGETS``; give others to change it, ``kind`` by its name."""
     from stages.adapters import Adapter
 
+    own = {"lokr": {"factor": -1, "decompose_both": False}, "loha": {"effective_conv2d": True}}
+
     def adapter(*, kind="lora", **others):
         values = {"rank": 2, "alpha": 2.0, "dropout": 0.0, "targets": TARGETS, "text_targets": ()}
-        return Adapter(kind={"name": kind}, **(values | others))
+        return Adapter(kind={"name": kind, **own.get(kind, {})}, **(values | others))
 
     return adapter
 
@@ -214,6 +216,8 @@ def tiny_training(tiny_noise):
             "alpha": 4.0,
             "dropout": 0.0,
             "targets": TARGETS,
+            "text_targets": (),
+            "base_precision": "fp32",
             "steps": 12,
         }
         values |= {
@@ -249,6 +253,7 @@ def tiny_generated(tmp_path_factory, tiny_base, tiny_prepared, tiny_trained, ses
     folder = tmp_path_factory.mktemp("tiny") / "generated"
     config = stage.Config(
         family="tiny",
+        base_precision="fp32",
         subject_pictures=6,
         prior_pictures=4,
         max_prompts=2,
@@ -266,7 +271,17 @@ def tiny_generated(tmp_path_factory, tiny_base, tiny_prepared, tiny_trained, ses
 
 
 @pytest.fixture(scope="session")
-def tiny_upstream(tmp_path_factory, tiny_samples):
+def tiny_ruling():
+    """By the policy of a studio that may publish and sell."""
+    from stages.records import Ruling
+
+    use = {"commercial": True, "publish": True, "word_of": "all"}
+    values = {"use.publish": "true", "unlicensed": "review"}
+    return Ruling(id="5" * 64, policy="studio", settings=values, consent_on="2026-06-01", **use)
+
+
+@pytest.fixture(scope="session")
+def tiny_upstream(tmp_path_factory, tiny_samples, tiny_ruling):
     """What crawl, frames, measure, clean and anonymise would leave, with three refused pictures.
 
     One is refused for its rights (all magenta), one for its size (all cyan), one is a line of 600 x 1 pixels. A title
@@ -274,7 +289,7 @@ def tiny_upstream(tmp_path_factory, tiny_samples):
     """
     from stages import shards, tables
     from stages.images import encode_png
-    from stages.records import Failure, Frame, Item, Quality, Redaction, Verdict
+    from stages.records import Consent, Failure, Frame, Item, Quality, Redaction, Ruling, Verdict
 
     root = tmp_path_factory.mktemp("tiny-upstream")
     plain = {values["frame"]: png for values, png in tiny_samples}
@@ -287,6 +302,7 @@ def tiny_upstream(tmp_path_factory, tiny_samples):
     bytes_of = plain | {id: png for id, (_, png) in refused.items()}
     places = shards.write(root / "crawled", bytes_of, digits=1)
     tables.write(root / "crawled", Item, [_item(id, places[id], id in plain) for id in bytes_of])
+    tables.write(root / "crawled", Consent, [])
     tables.write(root / "crawled", Failure, [Failure(id="0", what="https://a.test/<b>", reason="HTTP 404")])
     frames = [
         Frame(id=id, item=id, pts=0, time_base="", time_ms=0.0, store="crawl", place=places[id]) for id in bytes_of
@@ -299,6 +315,7 @@ def tiny_upstream(tmp_path_factory, tiny_samples):
     reasons = dict.fromkeys(plain, "") | {id: why for id, (why, _) in refused.items()}
     verdicts = [Verdict(id=id, keep=not why, reason=why, twin="") for id, why in reasons.items()]
     tables.write(root / "cleaned", Verdict, verdicts)
+    tables.write(root / "cleaned", Ruling, [tiny_ruling])
     first = min(plain)
     hidden = shards.write(root / "anonymised", {first: plain[first]}, digits=1)
     tables.write(root / "anonymised", Redaction, [Redaction(id=first, regions=1, place=hidden[first])])
@@ -310,7 +327,7 @@ def _item(id, place, stays):
 
     values = {"url": f"https://a.test/{id[:8]}.png", "page": "https://a.test/", "kind": "image", "alt": "a photo"}
     values |= {"title": "<script>alert('title')</script>", "author": "A & B", "licence": "CC0-1.0" if stays else ""}
-    return Item(id=id, **values, licence_evidence=(), signals=(), credit="", consent="", place=place)
+    return Item(id=id, **values, licence_evidence=(), signals=(), credit="", consent="", group="", place=place)
 
 
 @pytest.fixture(scope="session")

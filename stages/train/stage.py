@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from stages import adapters, embeddings, families, machine, tables, tracking
+from stages import adapters, embeddings, families, machine, pipelines, tables, tracking
 from stages.config import settings
 from stages.embeddings import Embeddings
 from stages.errors import ModelError
@@ -42,6 +42,8 @@ class Config:
     alpha: Annotated[float, Field(gt=0)]  # the adapter's strength is alpha / rank
     dropout: Annotated[float, Field(ge=0, lt=1)]
     targets: Annotated[tuple[str, ...], Field(min_length=1)]  # ends of the names of the layers that are adapted
+    text_targets: tuple[str, ...]  # and of those of CLIP's text encoders; none: they stay as they are
+    base_precision: pipelines.Precision  # of the frozen weights; the adapter's are fp32
     steps: Positive
     batch: Positive
     prior_share: Annotated[float, Field(ge=0, lt=1)]  # of each batch: pictures of what must not be lost
@@ -68,7 +70,7 @@ def run(config: Config, *, base: Path, prepared: Path, encoded: Path, out: Path)
     machine.use_threads(config.threads)
     samples = tables.read(prepared, Sample)
     known = embeddings.read(encoded)
-    family = families.build(config.family, base)
+    family = families.build(config.family, base, precision=config.base_precision)
     refuse_unfit(family, config)
     add_adapter(family, config)
     training = digest(config, base, encoded, prepared)
@@ -107,11 +109,13 @@ def refuse_unfit(family: Family, config: Config) -> None:
     """Say what the family cannot do before anything large is loaded.
 
     Raises:
-        ConfigError: when its process has no such weighting.
+        ConfigError: when its process has no such weighting, or its weights bear no such adapter.
     """
     import torch
 
-    trainer.refuse_unfit(config.trainer, batch=config.batch)
+    quantised = config.base_precision in pipelines.QUANTISED
+    trainer.refuse_unfit(config.trainer, batch=config.batch, quantised=quantised)
+    adapters.refuse_unfit(wanted(config), quantised=quantised)
     middle_B = family.process.levels(torch.tensor([0.5]), (8, 8))
     family.process.weight(middle_B, config.optimisation.noise.weighting)
 
@@ -135,7 +139,7 @@ def wanted(config: Config) -> adapters.Adapter:
         alpha=config.alpha,
         dropout=config.dropout,
         targets=config.targets,
-        text_targets=(),
+        text_targets=config.text_targets,
     )
 
 

@@ -34,7 +34,7 @@ class Trainer:
         return self.devices * self.num_nodes
 
 
-def refuse_unfit(wanted: Trainer, *, batch: int) -> None:
+def refuse_unfit(wanted: Trainer, *, batch: int, quantised: bool) -> None:
     """Say what cannot be before anything large is loaded.
 
     Raises:
@@ -48,6 +48,10 @@ def refuse_unfit(wanted: Trainer, *, batch: int) -> None:
         )
     if wanted.strategy == SHARDED and wanted.ranks == 1:
         raise ConfigError("train.trainer.strategy: fsdp has nobody to share with; give auto, or two devices and more")
+    if wanted.strategy == SHARDED and quantised:
+        raise ConfigError(
+            "train.trainer.strategy: fsdp cannot share out a quantised base; give ddp, or bf16 for the base"
+        )
     if gpu and wanted.devices > torch.cuda.device_count():
         raise ConfigError(
             f"train.trainer.devices: {wanted.devices}, and this machine has {torch.cuda.device_count()}; give no more"

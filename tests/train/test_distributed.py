@@ -252,13 +252,20 @@ def test_processes_that_see_different_checkpoints_do_not_train():
 def test_what_this_machine_or_batch_cannot_do_is_refused(tiny_training, others, message):
     config = tiny_training(**others)
     with pytest.raises(ConfigError, match=message):
-        trainer.refuse_unfit(config.trainer, batch=config.batch)
+        trainer.refuse_unfit(config.trainer, batch=config.batch, quantised=False)
+
+
+def test_a_quantised_base_is_not_shared_out(tiny_training):
+    wanted = tiny_training(devices=2, strategy="fsdp").trainer
+    trainer.refuse_unfit(wanted, batch=4, quantised=False)
+    with pytest.raises(ConfigError, match="fsdp cannot share out a quantised base; give ddp"):
+        trainer.refuse_unfit(wanted, batch=4, quantised=True)
 
 
 def test_more_gpus_than_there_are_is_refused(tiny_training, monkeypatch):
     monkeypatch.setattr(machine, "device", lambda: "cuda")
     with pytest.raises(ConfigError, match=r"train\.trainer\.devices: 2, and this machine has 0; give no more"):
-        trainer.refuse_unfit(tiny_training(devices=2).trainer, batch=4)
+        trainer.refuse_unfit(tiny_training(devices=2).trainer, batch=4, quantised=False)
 
 
 def test_an_unfit_batch_is_refused_before_anything_is_loaded(
