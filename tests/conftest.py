@@ -246,6 +246,30 @@ def tiny_trained(tmp_path_factory, tiny_base, tiny_prepared, tiny_encoded, tiny_
 
 
 @pytest.fixture(scope="session")
+def tiny_export():
+    """What the exported files of ``tiny_training`` should say; give others to change it."""
+    from stages.export.stage import Config
+
+    def config(**others):
+        values = {"title": "coins-lora", "family": "tiny", "subject": "coins", "base_name": "Tiny"}
+        values |= {"base_licence": "Apache-2.0", "batch": 4, "lr": 0.05, "seed": 3}
+        return Config(**(values | others))
+
+    return config
+
+
+@pytest.fixture(scope="session")
+def tiny_exported(tmp_path_factory, tiny_base, tiny_upstream, tiny_prepared, tiny_trained, tiny_export):
+    """What export leaves of ``tiny_trained``."""
+    from stages.export import stage
+
+    folder = tmp_path_factory.mktemp("tiny") / "exported"
+    upstream = {name: tiny_upstream / name for name in ("crawled", "frames", "cleaned")}
+    stage.run(tiny_export(), base=tiny_base, prepared=tiny_prepared, trained=tiny_trained, out=folder, **upstream)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny_generated(tmp_path_factory, tiny_base, tiny_prepared, tiny_trained, session_cache):
     """What generate leaves: six pictures of the subject and four of the prior, by each arm."""
     from stages.generate import stage
