@@ -18,5 +18,6 @@ class Checkpoints(lightning.Callback):
         """Save when it is due."""
         if trainer.global_step % self._every == 0:
             temporary = self._file.with_suffix(f".{os.getpid()}.tmp")
-            trainer.save_checkpoint(temporary)
-            temporary.replace(self._file)
+            trainer.save_checkpoint(temporary)  # all processes together; the first writes
+            if trainer.is_global_zero:
+                temporary.replace(self._file)

@@ -1,24 +1,32 @@
 """Teach an adapter the subject under Lightning, with the prior beside it so that it is not lost."""
 
 import hashlib
+import logging
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from stages import adapters, embeddings, families, machine, pipelines, tables
+from stages import adapters, embeddings, families, machine, pipelines, tables, tracking
 from stages.config import settings
 from stages.embeddings import Embeddings
 from stages.errors import ModelError
 from stages.families import Family
 from stages.records import ROLES, Failure, Point, Report, Role, Sample
+from stages.train import distributed, trainer
 from stages.train.batches import Batches, Plan
 from stages.train.module import Optimisation
-from stages.train.trainer import Precision
+from stages.train.pictures import Samples
+from stages.train.trainer import Trainer
 
 if TYPE_CHECKING:
     import lightning
+
+    from stages.train.figures import Figures
+
+log = logging.getLogger(__name__)
 
 Positive = Annotated[int, Field(gt=0)]
 ADAPTER = "adapter.safetensors"
@@ -41,7 +49,8 @@ class Config:
     prior_share: Annotated[float, Field(ge=0, lt=1)]  # of each batch: pictures of what must not be lost
     prior_weight: Annotated[float, Field(ge=0)]  # what the error of one of these counts; the subject's counts 1
     optimisation: Optimisation
-    precision: Precision  # as Lightning names it
+    trainer: Trainer
+    samples: Samples
     seed: int
     threads: Positive  # of torch: another number gives other bits
     curve_every: Positive  # steps between two points of the curves
@@ -55,20 +64,45 @@ def run(config: Config, *, base: Path, prepared: Path, encoded: Path, out: Path)
         ConfigError: when the settings do not fit the family.
         ModelError: when the family's network has no layer of ``targets``.
     """
+    from stages.train.figures import Figures
+
+    distributed.use_own_device()
     machine.use_threads(config.threads)
     samples = tables.read(prepared, Sample)
     known = embeddings.read(encoded)
     family = families.build(config.family, base, precision=config.base_precision)
     refuse_unfit(family, config)
     add_adapter(family, config)
-    checkpoint = machine.cache("train") / f"{digest(config, base, encoded, prepared)}.ckpt"
-    points = fit(family, config, samples, known, checkpoint)
+    training = digest(config, base, encoded, prepared)
+    checkpoint = machine.cache("train") / f"{training}.ckpt"
+    figures = Figures(batch=config.batch)
+    watching = watchers(family, config, samples, figures, training)
+    points = fit(family, config, samples, known, checkpoint, watching)
     family.save_adapter(out / ADAPTER)
     tables.write(out, Point, points)
     unseen = left_out(_plan(samples, config))
     tables.write(out, Failure, unseen)
+    _keep_pictures(checkpoint.with_suffix(""), out / "samples")
+    tracking.remember(out, tracking.by_this_code(training), _told(figures))
     checkpoint.unlink(missing_ok=True)
     return {**_report(points, family, samples), "unseen": len(unseen)}
+
+
+def watchers(
+    family: Family, config: Config, samples: Sequence[Sample], figures: "Figures", training: str
+) -> "list[lightning.Callback]":
+    """What looks at the training named ``training`` and changes nothing of it."""
+    from stages.train import live, pictures
+
+    spool = machine.cache("live") / f"{training}.jsonl"
+    shown = live.Live(figures, spool, training=tracking.by_this_code(training), steps=config.steps)
+    watching: list[lightning.Callback] = [figures, *([shown] if live.wanted() else [])]
+    prompts = pictures.prompts_of(config.samples, samples)
+    if config.samples.every and prompts:
+        folder = machine.cache("train") / training
+        drawn = pictures.Pictures(family, config.samples, folder, prompts=prompts, show=shown.add_pictures)
+        watching.append(drawn)
+    return watching
 
 
 def refuse_unfit(family: Family, config: Config) -> None:
@@ -79,7 +113,9 @@ def refuse_unfit(family: Family, config: Config) -> None:
     """
     import torch
 
-    adapters.refuse_unfit(wanted(config), quantised=config.base_precision in pipelines.QUANTISED)
+    quantised = config.base_precision in pipelines.QUANTISED
+    trainer.refuse_unfit(config.trainer, batch=config.batch, quantised=quantised)
+    adapters.refuse_unfit(wanted(config), quantised=quantised)
     middle_B = family.process.levels(torch.tensor([0.5]), (8, 8))
     family.process.weight(middle_B, config.optimisation.noise.weighting)
 
@@ -118,7 +154,7 @@ def fit(
     """Train until ``config.steps``, from ``checkpoint`` where it exists, and give the curves. ``extra`` may stop it."""
     import torch
 
-    from stages.train import loading, trainer
+    from stages.train import loading, sharding
     from stages.train.checkpoints import Checkpoints
     from stages.train.curves import Curves
     from stages.train.module import Adaptation
@@ -127,16 +163,27 @@ def fit(
     done = torch.load(checkpoint, weights_only=True)["global_step"] if checkpoint.is_file() else 0
     measure = heldout_losses(family, samples, known, seed=config.seed)
     curves = Curves(measure, every=config.curve_every, steps=config.steps)
-    callbacks = [curves, Checkpoints(checkpoint, every=config.checkpoint_every), Progress(curves, steps=config.steps)]
+    callbacks = [
+        distributed.OneStart(),
+        curves,
+        Checkpoints(checkpoint, every=config.checkpoint_every),
+        Progress(curves, steps=config.steps),
+    ]
     module = Adaptation(family, config.optimisation, empty=known.empty, steps=config.steps, seed=config.seed)
-    trainer.build(
-        [*callbacks, *extra], precision=config.precision, steps=config.steps, clip=config.optimisation.clip
-    ).fit(
-        module.train(),
-        loading.loader(_plan(samples, config), known, start=done, prior_weight=config.prior_weight),
-        ckpt_path=checkpoint if done else None,
-        weights_only=True,
+    sharing = [sharding.SharedBase(module.networks)] if config.trainer.strategy == trainer.SHARDED else []
+    built = trainer.build(
+        [*sharing, *callbacks, *extra], config.trainer, steps=config.steps, clip=config.optimisation.clip
     )
+    plan = _plan(samples, config)
+    batches = Batches(plan, start=done, rank=built.global_rank, ranks=built.world_size)
+    places = loading.Places(batches, start=done)
+    with distributed.together(built):
+        built.fit(
+            module.train(),
+            loading.shared(plan, known, places, prior_weight=config.prior_weight),
+            ckpt_path=checkpoint if done else None,
+            weights_only=True,
+        )
     return curves.points
 
 
@@ -182,6 +229,20 @@ def left_out(plan: Plan) -> list[Failure]:
         for index, sample in enumerate(plan.samples)
         if index in reasons
     ]
+
+
+def _keep_pictures(drawn: Path, out: Path) -> None:
+    if drawn.is_dir():
+        shutil.copytree(drawn, out, dirs_exist_ok=True)
+        shutil.rmtree(drawn)
+
+
+def _told(figures: "Figures") -> dict[str, float]:
+    """What the training took, told on one line: no output may hold it."""
+    taken = figures.taken()
+    line = "train: {seconds:.0f} s, {step_seconds:.3g} s a step, {samples_per_second:.3g} pictures a second, {peak_gigabytes:.2f} GB"
+    log.info(line.format(**taken))
+    return taken
 
 
 def _plan(samples: Sequence[Sample], config: Config) -> Plan:
