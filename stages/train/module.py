@@ -6,31 +6,17 @@ Shapes: B batch, C channels, H and W of latents.
 import hashlib
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import lightning
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from stages import denoising
-from stages.config import settings
 from stages.families import Family
 from stages.train import noise
 from stages.train.loading import Batch
-
-
-@settings
-class Optimisation:
-    """How the adapter learns."""
-
-    lr: Annotated[float, Field(gt=0)]  # the highest
-    warmup: Annotated[int, Field(ge=0)]  # steps up to it; then half a cosine down to a fiftieth
-    weight_decay: Annotated[float, Field(ge=0)]
-    clip: Annotated[float, Field(gt=0)]  # norm of the gradient
-    caption_dropout: Annotated[float, Field(ge=0, lt=1)]  # share of captions left empty, for guidance
-    noise: noise.Noise
-    ema_decay: Annotated[float, Field(ge=0, lt=1)]  # of the averaged adapter that is kept; 0 keeps the last
+from stages.train.settings import Optimisation
 
 
 class Adaptation(lightning.LightningModule):

@@ -3,45 +3,22 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from stages import embeddings, families, machine, tables
-from stages.config import settings
 from stages.embeddings import Embeddings
 from stages.errors import ModelError
 from stages.families import Family
 from stages.records import ROLES, Point, Report, Role, Sample
 from stages.train.batches import Plan
-from stages.train.module import Optimisation
-from stages.train.trainer import Precision
+from stages.train.settings import Config
 
 if TYPE_CHECKING:
     import lightning
 
-Positive = Annotated[int, Field(gt=0)]
+__all__ = ["Config", "run"]
+
 ADAPTER = "adapter.safetensors"
-
-
-@settings
-class Config:
-    """The adapter, and how it is trained."""
-
-    family: str
-    rank: Positive
-    alpha: Annotated[float, Field(gt=0)]  # the adapter's strength is alpha / rank
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    targets: Annotated[tuple[str, ...], Field(min_length=1)]  # ends of the names of the layers that are adapted
-    steps: Positive
-    batch: Positive
-    prior_share: Annotated[float, Field(ge=0, lt=1)]  # of each batch: pictures of what must not be lost
-    optimisation: Optimisation
-    precision: Precision  # as Lightning names it
-    seed: int
-    threads: Positive  # of torch: another number gives other bits
-    curve_every: Positive  # steps between two points of the curves
-    checkpoint_every: Positive  # steps
 
 
 def run(config: Config, *, base: Path, prepared: Path, encoded: Path, out: Path) -> Report:

@@ -3,13 +3,11 @@
 import logging
 import warnings
 from collections.abc import Sequence
-from typing import Literal
 
 import lightning
 
 from stages import machine
-
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+from stages.train.settings import Precision
 
 
 def build(

@@ -1,0 +1,66 @@
+"""How an adapter is trained: the settings of a stage whose code is heavy, in a file that imports nothing heavy.
+
+So the first stage of the pipeline can check them before anything is fetched, see ``stages.schemas``.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from stages import denoising
+from stages.config import settings
+
+Positive = Annotated[int, Field(gt=0)]
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+
+
+@settings
+class Levels:
+    """How often each noise level is met."""
+
+    kind: Literal["uniform", "logit_normal", "mode"]
+    mean: float  # of logit_normal; more is more noise
+    std: Annotated[float, Field(gt=0)]  # of logit_normal
+    scale: Annotated[float, Field(ge=-1, le=1.75)]  # of mode; the paper's range, in which it stays in (0, 1)
+
+
+@settings
+class Noise:
+    """What an adapter is trained to take away."""
+
+    levels: Levels
+    weighting: denoising.Weighting
+    offset: Annotated[float, Field(ge=0, lt=1)]  # share of a constant for each channel; 0 is plain noise
+
+
+@settings
+class Optimisation:
+    """How the adapter learns."""
+
+    lr: Annotated[float, Field(gt=0)]  # the highest
+    warmup: Annotated[int, Field(ge=0)]  # steps up to it; then half a cosine down to a fiftieth
+    weight_decay: Annotated[float, Field(ge=0)]
+    clip: Annotated[float, Field(gt=0)]  # norm of the gradient
+    caption_dropout: Annotated[float, Field(ge=0, lt=1)]  # share of captions left empty, for guidance
+    noise: Noise
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]  # of the averaged adapter that is kept; 0 keeps the last
+
+
+@settings
+class Config:
+    """The adapter, and how it is trained."""
+
+    family: str
+    rank: Positive
+    alpha: Annotated[float, Field(gt=0)]  # the adapter's strength is alpha / rank
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    targets: Annotated[tuple[str, ...], Field(min_length=1)]  # ends of the names of the layers that are adapted
+    steps: Positive
+    batch: Positive
+    prior_share: Annotated[float, Field(ge=0, lt=1)]  # of each batch: pictures of what must not be lost
+    optimisation: Optimisation
+    precision: Precision  # as Lightning names it
+    seed: int
+    threads: Positive  # of torch: another number gives other bits
+    curve_every: Positive  # steps between two points of the curves
+    checkpoint_every: Positive  # steps
