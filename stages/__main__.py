@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stages import config, machine, plugins
+from stages import config, machine, schemas
 from stages.errors import DarkroomError
 from stages.records import Report
 from stages.tables import replace
@@ -44,8 +44,10 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(argv: Sequence[str]) -> None:
-    if not argv or argv[0] not in _names():
-        raise DarkroomError(f"usage: python -m stages STAGE --FOLDER PATH …; the stages are: {', '.join(_names())}")
+    if not argv or argv[0] not in schemas.stages():
+        raise DarkroomError(
+            f"usage: python -m stages STAGE --FOLDER PATH …; the stages are: {', '.join(schemas.stages())}"
+        )
     name = argv[0]
     stage = importlib.import_module(f"stages.{name}.stage")
     folders = [p.name for p in inspect.signature(stage.run).parameters.values() if p.kind is p.KEYWORD_ONLY]
@@ -57,11 +59,6 @@ def _run(argv: Sequence[str]) -> None:
     report: Report = stage.run(settings, **{folder: getattr(arguments, folder) for folder in folders})
     replace(arguments.report, (json.dumps(report, indent=2, sort_keys=True) + "\n").encode())
     log.info("%s: %s", name, _summary(report))
-
-
-def _names() -> list[str]:
-    """The packages that hold a stage, in the order of their names."""
-    return [name for name in plugins.names("stages") if (Path(__file__).parent / name / "stage.py").is_file()]
 
 
 def _summary(report: Report) -> str:
