@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stages import config, machine, schemas
+from stages import config, machine, schemas, terminal
 from stages.errors import DarkroomError
 from stages.records import Report
 from stages.tables import replace
@@ -25,7 +25,7 @@ MOST = 8  # numbers on the line that a stage ends with
 
 def main(argv: Sequence[str]) -> int:
     """Run the stage that ``argv`` names; 0 when it went well, 1 when the user has something to put right."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    terminal.log_lines()
     logging.captureWarnings(capture=True)
     logging.getLogger("py.warnings").setLevel(logging.ERROR)  # of libraries, about themselves
     try:
@@ -62,9 +62,9 @@ def _run(argv: Sequence[str]) -> None:
 
 
 def _summary(report: Report) -> str:
-    """The first numbers of ``report``; the file holds them all."""
-    shown = [f"{key} {_short(value)}" for key, value in report.items()][:MOST]
-    return ", ".join(shown) + (f" and {len(report) - MOST} more" if len(report) > MOST else "")
+    """The first numbers of ``report`` that are not 0; the file holds them all."""
+    said = [f"{key} {_short(value)}" for key, value in report.items() if value]
+    return ", ".join(said[:MOST]) + (f" and {len(said) - MOST} more" if len(said) > MOST else "") or "nothing to count"
 
 
 def _short(number: float) -> str:

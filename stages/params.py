@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from stages import machine, schemas
+from stages import machine, schemas, terminal
 from stages.errors import ConfigError
 from stages.schemas import STAMP
 from stages.tables import replace
@@ -172,16 +172,16 @@ def main(arguments: Sequence[str]) -> int:
         if result != text:
             replace(file, result.encode())
     except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
+        terminal.complain(str(error))
         return 1
     except OSError as error:
         if not machine.disk_is_full(error):
             raise
-        sys.stderr.write("params.yaml: the disk is full; free some space and run it again\n")
+        terminal.complain("params.yaml: the disk is full; free some space and run it again")
         return 1
     if result != text:
         for line in differences(_values(text), _values(result), unread=(STAMP, *schemas.UNREAD)) if text else []:
-            sys.stderr.write(f"params.yaml: {line}\n")
+            terminal.complain(f"params.yaml: {line}")
     return 0
 
 

@@ -11,14 +11,16 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from stages import terminal
+
 
 def main() -> int:
     """Mend what is broken in the project of the working folder, then be ``dvc``."""
     if Path("dvc.yaml").is_file() and Path(".dvc").is_dir():
         for line in mended(Path.cwd()):
-            sys.stderr.write(f"{line}\n")
+            terminal.complain(line)
         if refusal := refused(sys.argv[1:]):
-            sys.stderr.write(f"{refusal}\n")
+            terminal.complain(refusal)
             return 1
     from dvc.cli import main as dvc
 

@@ -244,8 +244,9 @@ def _fetched(model: Model) -> Path:
             f"{model.repo}: there is no such model, or it is private; set model.repo of the captioner, or HF_TOKEN"
         ) from None
     except (LocalEntryNotFoundError, OSError) as error:
-        offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0") else ""
+        offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
+        why = "not there, and HF_HUB_OFFLINE is set" if offline else f"could not be fetched: {type(error).__name__}"
+        remedy = "run once with HF_HUB_OFFLINE=0" if offline else "check the network"
         raise ModelError(
-            f"{model.repo}: could not be fetched{offline}: {type(error).__name__}; "
-            "check the network, or set model.folder of the captioner to a folder on this machine"
+            f"{model.repo}: {why}; {remedy}, or set caption.captioner.model.folder to a folder on this machine"
         ) from None

@@ -74,10 +74,18 @@ def _outcome(verdicts: Sequence[Verdict]) -> Report:
     if not kept:
         why = ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items()))
         raise TableError(
-            f"clean: none of {len(verdicts)} frames stays ({why}); "
-            "loosen conf/clean.yaml, choose another of conf/policy or add pictures"
+            f"clean: none of {len(verdicts)} frames stays ({why}); {_remedy(dropped.most_common(1)[0][0])}"
         )
     return {"kept": kept} | {f"dropped/{reason.replace(' ', '_')}": count for reason, count in sorted(dropped.items())}
+
+
+def _remedy(reason: str) -> str:
+    """What the user can do where ``reason`` refused the most."""
+    if reason in ("licence unknown", "licences conflict"):
+        return "state the rights to pictures of your own in rights.yaml (data/own/README.md), or choose another of conf/policy"
+    if reason.startswith(("licence", "signal", "opted")):
+        return "add pictures that may be used so, or choose the policy of another use (conf/policy)"
+    return "loosen conf/clean.yaml or add pictures"
 
 
 def _groups(verdicts: Sequence[Verdict]) -> Report:

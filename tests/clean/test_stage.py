@@ -1,6 +1,7 @@
 """The stage on the sample site, where each trap has its verdict."""
 
 import dataclasses
+import re
 import shutil
 from collections import Counter
 from datetime import date
@@ -11,6 +12,7 @@ import torch
 import yaml
 
 from stages import config, rights, tables, tensors
+from stages.clean import stage
 from stages.clean.balance import Balance
 from stages.clean.stage import Config, run
 from stages.clean.suggestions import Suggestion
@@ -245,8 +247,26 @@ def test_another_policy_decides_again_over_the_same_crawl(judged, tmp_path, capl
 
 
 def test_a_policy_that_refuses_everything_says_which_rule_refused_how_many(judged):
-    with pytest.raises(TableError, match=r"none of 107 frames stays \(1 broken, 106 licence unknown\); .*conf/policy"):
+    with pytest.raises(
+        TableError, match=r"none of 107 frames stays \(1 broken, 106 licence unknown\); .*rights\.yaml.*conf/policy"
+    ):
         judged(policy=POLICIES["own"])
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        ("licence unknown", "rights.yaml"),
+        ("licence non-commercial", "another use"),
+        ("opted out", "add pictures that may be used so"),
+        ("blurred", "loosen conf/clean.yaml"),
+    ],
+)
+def test_what_to_do_depends_on_what_refused_the_most(reason, remedy):
+    others = [Verdict(id="z", keep=False, reason="dark", twin="")]
+    most = [Verdict(id=id, keep=False, reason=reason, twin="") for id in "ab"]
+    with pytest.raises(TableError, match=re.escape(remedy)):
+        stage._outcome([*most, *others])
 
 
 def test_nothing_kept_is_an_error_with_the_reasons(judged):
