@@ -24,6 +24,7 @@ class Embeddings:
     latents: "Mapping[str, Tensor]"  # float32[C, H, W]
     prompts: "Mapping[str, Mapping[str, Tensor]]"
     pictures: "Mapping[str, Mapping[str, Tensor]]"  # what a picture's words do not give, by sample id
+    masks: "Mapping[str, Tensor]"  # float32[H, W] of 0 to 1, by id of those samples that have one
 
     def of(self, sample: Sample) -> "tuple[Tensor, Mapping[str, Tensor]]":
         """Latents and conditions of ``sample``."""
@@ -53,17 +54,27 @@ def read(folder: Path) -> Embeddings:
     """
     pictures = _conditions(folder, "pictures") if any(folder.glob("pictures-*")) else {}
     return Embeddings(
-        latents=tensors.read(folder, "latents"), prompts=_conditions(folder, "prompts"), pictures=pictures
+        latents=tensors.read(folder, "latents"),
+        prompts=_conditions(folder, "prompts"),
+        pictures=pictures,
+        masks=tensors.read(folder, "masks") if any(folder.glob("masks-*")) else {},
     )
 
 
-def heldout_loss(family: Family, embeddings: Embeddings, sample: Sample, *, seed: int) -> float:
-    """The mean of ``denoising.fixed_loss`` for ``sample`` with its own words."""
+def heldout_losses(family: Family, embeddings: Embeddings, sample: Sample, *, seed: int) -> list[float]:
+    """``denoising.fixed_loss`` for ``sample`` with its own words: a number for each of ``denoising.FIXED_PARTS``."""
     latents, conditions = embeddings.of(sample)
     device = family.denoiser.device
     there = {name: value.to(device) for name, value in conditions.items()}
     seed = denoising.picture_seed(seed, sample.id)
-    return denoising.fixed_loss(family, latents.to(device), there, seed=seed).mean().item()
+    losses: list[float] = denoising.fixed_loss(family, latents.to(device), there, seed=seed).tolist()
+    return losses
+
+
+def heldout_loss(family: Family, embeddings: Embeddings, sample: Sample, *, seed: int) -> float:
+    """The mean of ``heldout_losses``."""
+    losses = heldout_losses(family, embeddings, sample, seed=seed)
+    return sum(losses) / len(losses)
 
 
 def _conditions(folder: Path, kind: str) -> "dict[str, dict[str, Tensor]]":

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -22,6 +22,9 @@ from stages import machine, schemas, terminal
 from stages.errors import ConfigError
 from stages.schemas import STAMP
 from stages.tables import replace
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 ROOT = Path(__file__).parent.parent
 ABSENT = "(not there)"  # in a line of differences
@@ -36,7 +39,6 @@ def composed(overrides: Sequence[str] = ()) -> str:
     """
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
-    from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
     if strange := unknown_options(overrides):
@@ -44,12 +46,18 @@ def composed(overrides: Sequence[str] = ()) -> str:
     stamp()
     try:
         with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            values = compose("config", overrides=list(overrides))
-        OmegaConf.resolve(values)
+            return resolved(compose("config", overrides=list(overrides)))
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
         if overrides and (key := _NO_KEY.search(str(error))):
             raise ConfigError(_unknown_key(key[1])) from None
         raise ConfigError(f"conf/: {_first_lines(error)}") from None
+
+
+def resolved(values: "DictConfig") -> str:
+    """The YAML of what Hydra composed, every interpolation filled in."""
+    from omegaconf import OmegaConf
+
+    OmegaConf.resolve(values)
     return OmegaConf.to_yaml(values)
 
 

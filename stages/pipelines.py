@@ -20,7 +20,6 @@ class Folder:
     """The parts of a pipeline that lies in ``path``. A part that nobody asks for is never loaded."""
 
     def __init__(self, path: Path) -> None:
-        quiet()
         self.path = path
         self.device = machine.device()
         self._models: dict[str, Any] = {}
@@ -44,6 +43,7 @@ class Folder:
         Raises:
             ModelError: when the folder has no such part.
         """
+        quiet()
         if not (self.path / name).is_dir():
             raise ModelError(f"{self.path}: has no folder {name!r}; give a diffusers folder of this family")
         return self.path / name
@@ -81,6 +81,12 @@ def decode(autoencoder: Any, latents_BCHW: Tensor) -> NDArray[np.uint8]:
     with torch.no_grad():
         pictures = autoencoder.decode(latents_BCHW / config.scaling_factor + (config.shift_factor or 0.0)).sample
     return to_uint8(((pictures + 1) / 2).permute(0, 2, 3, 1).cpu().numpy())
+
+
+def tokens_lost(tokenizer: Any, prompts: Sequence[str], *, most: int) -> list[int]:
+    """How many tokens of each prompt, its marks included, are beyond ``most``."""
+    found = tokenizer(list(prompts), truncation=False, padding=False).input_ids
+    return [max(0, len(ids) - most) for ids in found]
 
 
 def generators(seeds: Sequence[int]) -> list[Any]:

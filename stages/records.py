@@ -15,9 +15,10 @@ Report = Mapping[str, float]  # what a stage counted or scored: written to data/
 Scope = Literal["train", "publish", "show"]  # what people may agree to: a model learns, its weights go out, pictures do
 Role = Literal["subject", "prior"]  # what the adapter should learn, and what it must not lose
 Split = Literal["train", "heldout"]
-Arm = Literal["base", "adapter"]
+Arm = str  # "base"; "adapter", as training ended; "step-00000150", as it was on the way
 ROLES: tuple[Role, Role] = ("subject", "prior")
-ARMS: tuple[Arm, Arm] = ("base", "adapter")
+BASE: Arm = "base"
+ADAPTER: Arm = "adapter"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,14 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mask:
+    """Which parts of a picture are to be learned: grey pixels in its size, white where it counts. ``id`` is the picture's."""
+
+    id: str  # an item's, or a sample's
+    place: Place  # in crawl's shards, as it was given, or in prepare's, PNG
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Consent:
     """That people agreed to something. It names them by pseudonyms only; the signed paper lies elsewhere."""
 
@@ -76,10 +85,10 @@ class Consent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """What a stage could not do with one thing, and why. ``id`` is the item's, or the SHA-256 of an address."""
+    """What a stage could not do with one thing, and why. ``id`` is its own, or the SHA-256 of an address."""
 
     id: str
-    what: str  # an address, or an item's url
+    what: str  # an address, an item's url, or a sample's words
     reason: str
 
 
@@ -199,6 +208,13 @@ class Sample:
     group: str  # near-duplicates and pictures of one page share it, and never cross the split
     width: int  # pixels: of its bucket
     height: int  # pixels: of its bucket
+    source_width: int  # pixels of the whole upright picture, before it was scaled and cropped
+    source_height: int  # likewise
+    crop_left: (
+        int  # pixels of the whole picture, scaled as the sample is, that lie left of it; in the mirror, if mirrored
+    )
+    crop_top: int  # likewise, above it; both are below 0 where the sample reaches beyond the picture's edge
+    digest: str  # SHA-256 of its PNG: what was made of it before is found again by this
     place: Place  # in prepare's shards, PNG with licence and credit
 
 
@@ -215,6 +231,19 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What every arm is asked to draw. ``id`` is the digest of all of it: prompts, seeds and sampling."""
+
+    id: str
+    prompts: int
+    pictures: int  # by each arm
+    width: int  # pixels
+    height: int  # pixels
+    steps: int  # of the sampler
+    guidance: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
     """One generated picture. ``id`` is made of prompt, seed and arm."""
 
@@ -228,17 +257,45 @@ class Generation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """One metric with its interval. ``id`` is its name; ``delta`` is adapter minus base."""
+    """One metric of one arm with its interval. ``id`` is the metric, and the arm where that is not the adapter.
+
+    ``adapter`` is the arm's value and ``delta`` that minus the base's. Two scores may be compared where their
+    ``definition`` is the same: it stands for all that the number depends on but the model.
+    """
 
     id: str
+    metric: str
+    arm: Arm
     base: float | None
     adapter: float | None
     delta: float | None
     low: float | None  # of the 95 % interval of ``delta``, or of ``base`` where there is no adapter to compare
     high: float | None
     count: int  # pictures behind it
+    clusters: int  # of pictures that were drawn together for the interval
+    unit: Literal["prompt", "picture", "group"]  # what a cluster is
+    definition: str  # 16 hex digits
     better: Literal["lower", "higher", "neither"]
     verdict: Literal["better", "worse", "no evidence", "kept", "lost", ""]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureScore:
+    """One metric of one held-out picture by one arm. ``id`` is made of the three."""
+
+    id: str
+    metric: str
+    arm: Arm
+    sample: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recommendation:
+    """Which arm to take. ``id`` is the arm."""
+
+    id: Arm
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

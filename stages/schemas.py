@@ -12,7 +12,7 @@ from typing import Any
 
 from stages import config, plugins
 
-UNREAD = ("family",)  # sections that no stage reads; what stages take of a family shows in their own
+UNREAD = ("family", "sweep")  # sections that no stage reads; what stages take of a family shows in their own
 STAMP = "_compose_"  # see ``stages.params``
 FOLDER = Path(__file__).parent
 FAMILIES = "families"

@@ -130,7 +130,9 @@ def tiny_samples():
         png = encode_png(cv2.resize(colours, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC))
         text = f"a photo of {word}" if number % 2 else f"a {word} wall"
         values = {"id": f"{frame}-00", "frame": frame, "variant": 0, "text": text, "role": role, "split": split}
-        rows.append(({**values, "group": frame, "width": SIDE, "height": SIDE}, png))
+        sizes = {"width": SIDE, "height": SIDE, "source_width": SIDE, "source_height": SIDE}
+        sizes |= {"crop_left": 0, "crop_top": 0, "digest": hashlib.sha256(png).hexdigest()}
+        rows.append(({**values, "group": frame, **sizes}, png))
     return rows
 
 
@@ -138,9 +140,10 @@ def tiny_samples():
 def tiny_prepared(tmp_path_factory, tiny_samples):
     """What prepare would leave of ``tiny_samples``."""
     from stages import shards, tables
-    from stages.records import Sample
+    from stages.records import Mask, Sample
 
     folder = tmp_path_factory.mktemp("tiny") / "prepared"
+    tables.write(folder, Mask, [])
     places = shards.write(folder, {values["id"]: png for values, png in tiny_samples}, digits=1)
     tables.write(folder, Sample, [Sample(**values, place=places[values["id"]]) for values, _ in tiny_samples])
     return folder
@@ -153,7 +156,10 @@ def tiny_encoded(tmp_path_factory, tiny_base, tiny_prepared, session_cache):
 
     folder = tmp_path_factory.mktemp("tiny") / "encoded"
     stage.run(
-        stage.Config(family="tiny", threads=1, shard_digits=1), base=tiny_base, prepared=tiny_prepared, out=folder
+        stage.Config(family="tiny", long_captions="cut", threads=1, shard_digits=1),
+        base=tiny_base,
+        prepared=tiny_prepared,
+        out=folder,
     )
     return folder
 
@@ -164,11 +170,24 @@ def tiny_noise():
     from stages.denoising import Weighting
     from stages.train.noise import Levels, Noise
 
-    def noise(*, kind="uniform", weighting="min_snr", offset=0.0):
+    def noise(*, kind="uniform", weighting="min_snr", offset=0.0, perturbation=0.0):
         levels = Levels(kind=kind, mean=0.0, std=1.0, scale=1.0)
-        return Noise(levels=levels, weighting=Weighting(kind=weighting, gamma=5.0), offset=offset)
+        weighting = Weighting(kind=weighting, gamma=5.0)
+        return Noise(levels=levels, weighting=weighting, offset=offset, perturbation=perturbation)
 
     return noise
+
+
+@pytest.fixture(scope="session")
+def tiny_adapter():
+    """A LoRA of rank two on ``TARGETS``; give others to change it, ``kind`` by its name."""
+    from stages.adapters import Adapter
+
+    def adapter(*, kind="lora", **others):
+        values = {"rank": 2, "alpha": 2.0, "dropout": 0.0, "targets": TARGETS, "text_targets": ()}
+        return Adapter(kind={"name": kind}, **(values | others))
+
+    return adapter
 
 
 @pytest.fixture(scope="session")
@@ -179,10 +198,18 @@ def tiny_training(tiny_noise):
 
     def config(**others):
         how = {"lr": 0.05, "warmup": 2, "weight_decay": 0.01, "clip": 1.0}
-        how |= {"caption_dropout": 0.25, "noise": tiny_noise(), "ema_decay": 0.0}
+        how |= {"caption_dropout": 0.25, "noise": tiny_noise(), "outside_mask": 0.1, "ema_decay": 0.0}
         how |= {name: others.pop(name) for name in list(others) if name in how}
-        values = {"family": "tiny", "rank": 2, "alpha": 4.0, "dropout": 0.0, "targets": TARGETS, "steps": 12}
-        values |= {"batch": 4, "prior_share": 0.5, "precision": "32-true", "seed": 3, "threads": 1}
+        values = {
+            "family": "tiny",
+            "adapter": {"name": "lora"},
+            "rank": 2,
+            "alpha": 4.0,
+            "dropout": 0.0,
+            "targets": TARGETS,
+            "steps": 12,
+        }
+        values |= {"batch": 4, "prior_share": 0.5, "prior_weight": 1.0, "precision": "32-true", "seed": 3, "threads": 1}
         values |= {"curve_every": 5, "checkpoint_every": 4, "optimisation": Optimisation(**how)}
         return Config(**(values | others))
 
@@ -210,6 +237,7 @@ def tiny_generated(tmp_path_factory, tiny_base, tiny_prepared, tiny_trained, ses
         subject_pictures=6,
         prior_pictures=4,
         max_prompts=2,
+        checkpoints=2,
         size=(SIDE, SIDE),
         steps=2,
         guidance=2.0,

@@ -1,4 +1,6 @@
-"""PSNR and SSIM of picture pairs, where there is a true picture to compare with."""
+"""PSNR, SSIM and MS-SSIM of picture pairs, where there is a true picture to compare with."""
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -7,7 +9,9 @@ from numpy.typing import NDArray
 from stages.images import Pixels
 
 PSNR_CAP = 100.0  # dB; equal pictures would have infinity, which no table and no plot can hold
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # the paper's, fine to coarse
 _RADIUS = 5  # of the 11-tap window
+LEAST_SIDE = (2 * _RADIUS + 1) * 2 ** (len(SCALE_WEIGHTS) - 1)  # pixels: 176, for a window at the coarsest scale
 
 
 def psnr(one: Pixels, other: Pixels) -> float:
@@ -23,14 +27,54 @@ def ssim(one: Pixels, other: Pixels) -> float:
     taps and sigma 1.5, K1 = 0.01, K2 = 0.03, population covariance, float64. Equals scikit-image's with
     ``gaussian_weights=True, use_sample_covariance=False``; its defaults and torchmetrics' give other numbers.
     """
+    light, structure = _parts(one.astype(np.float64), other.astype(np.float64))
+    return float(np.mean(light * structure))
+
+
+def ms_ssim(one: Pixels, other: Pixels) -> float:
+    """Structural similarity over five scales of two uint8[H, W, 3] of at least ``LEAST_SIDE`` pixels, 0 to 1.
+
+    Wang, Simoncelli and Bovik, "Multi-Scale Structural Similarity for Image Quality Assessment", 2003: contrast and
+    structure of each scale, luminance of the coarsest, each to the power of its weight, halved by the mean of 2 x 2
+    pixels in between; the mean over channels. A negative mean counts as 0, of which a power can be taken.
+    """
     x, y = one.astype(np.float64), other.astype(np.float64)
+    product = np.ones(3)
+    for scale, weight in enumerate(SCALE_WEIGHTS):
+        light, structure = _parts(x, y)
+        last = scale == len(SCALE_WEIGHTS) - 1
+        means = ((light * structure) if last else structure).mean(axis=(0, 1))
+        product *= np.maximum(means, 0) ** weight
+        x, y = _halved(x), _halved(y)
+    return float(product.mean())
+
+
+def names(pictures: Sequence[Pixels]) -> list[str]:
+    """What can be measured of pictures of these sizes: small ones have no five scales."""
+    large = all(min(picture.shape[:2]) >= LEAST_SIDE for picture in pictures)
+    return ["psnr", "ssim", "ms_ssim"] if large else ["psnr", "ssim"]
+
+
+def each(name: str, reals: Sequence[Pixels], others: Sequence[Pixels]) -> NDArray[np.float64]:
+    """The measure ``name`` of each pair, float64[N]."""
+    measure = {"psnr": psnr, "ssim": ssim, "ms_ssim": ms_ssim}[name]
+    return np.array([measure(real, other) for real, other in zip(reals, others, strict=True)])
+
+
+def _parts(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Likeness of light, and of contrast and structure together, at each pixel of the valid region."""
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     mean_x, mean_y = _blurred(x), _blurred(y)
     var_x, var_y = _blurred(x * x) - mean_x**2, _blurred(y * y) - mean_y**2
     covariance = _blurred(x * y) - mean_x * mean_y
-    top = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
-    bottom = (mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2)
-    return float(np.mean(top / bottom))
+    light = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    return light, (2 * covariance + c2) / (var_x + var_y + c2)
+
+
+def _halved(image: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean of each 2 x 2 pixels; a last odd row or column is left out."""
+    height, width = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
+    return np.asarray(image[:height, :width].reshape(height // 2, 2, width // 2, 2, -1).mean(axis=(1, 3)))
 
 
 def _blurred(image: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,10 +1,12 @@
 """The real and the generated pictures of a run."""
 
+import hashlib
+from functools import cached_property
 from pathlib import Path
 
 from stages import shards, tables
 from stages.images import Pixels, decode
-from stages.records import Arm, Generation, Role, Sample, Split
+from stages.records import ADAPTER, BASE, ROLES, Arm, Generation, Plan, Role, Sample, Split
 
 
 class Pictures:
@@ -16,12 +18,33 @@ class Pictures:
         self.samples = tables.read(prepared, Sample)
         self.generations = tables.read(generated, Generation)
 
+    @cached_property
+    def arms(self) -> list[Arm]:
+        """Who generated: the base, the adapter as training ended, then what it was on the way."""
+        found = {each.arm for each in self.generations}
+        return [*(arm for arm in (BASE, ADAPTER) if arm in found), *sorted(found - {BASE, ADAPTER})]
+
+    @cached_property
+    def plan(self) -> str:
+        """The digest of what every arm was asked."""
+        return tables.read(self._generated, Plan)[0].id
+
+    @cached_property
+    def references(self) -> str:
+        """The digest of the held-out pictures that arms are compared with."""
+        ids = [sample.id for role in ROLES for sample in self.plain(role, "heldout")]
+        return hashlib.sha256(" ".join(sorted(ids)).encode()).hexdigest()
+
     def plain(self, role: Role, split: Split) -> list[Sample]:
         """The samples of one role and side, without their augmented variants."""
         return [each for each in self.samples if (each.role, each.split, each.variant) == (role, split, 0)]
 
+    def training(self, role: Role) -> list[Sample]:
+        """All samples that training saw of one role, augmented ones too."""
+        return [each for each in self.samples if (each.role, each.split) == (role, "train")]
+
     def by_arm(self, arm: Arm, role: Role) -> list[Generation]:
-        """What one arm generated for one role, in an order that both arms share."""
+        """What one arm generated for one role, in an order that all arms share."""
         chosen = [each for each in self.generations if (each.arm, each.role) == (arm, role)]
         return sorted(chosen, key=lambda each: (each.prompt, each.seed))
 

@@ -19,16 +19,19 @@ from jinja2 import Environment, StrictUndefined
 
 from stages import licences, rights, shards, tables
 from stages.errors import ImageError
+from stages.evaluate import scores
 from stages.evaluate.pictures import Pictures
 from stages.images import Pixels, decode, encode_png
 from stages.records import (
-    ARMS,
+    ADAPTER,
+    BASE,
     Consent,
     Failure,
     Frame,
     Item,
     Point,
     Quality,
+    Recommendation,
     Redaction,
     Ruling,
     Sample,
@@ -59,7 +62,7 @@ class Sources:
     trained: Path
 
 
-def page(sources: Sources, scores: Sequence[Score], pictures: Pictures) -> str:
+def page(sources: Sources, rows: Sequence[Score], chosen: Recommendation, pictures: Pictures) -> str:
     """The page as HTML."""
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     environment.filters |= {"number": number, "png": _inline}
@@ -68,7 +71,9 @@ def page(sources: Sources, scores: Sequence[Score], pictures: Pictures) -> str:
     points, used = tables.read(sources.trained, Point), _used(sources, items, pictures.samples)
     (ruling,) = tables.read(sources.cleaned, Ruling)
     return template.render(
-        scores=scores,
+        scores=[(score, scores.remark(score)) for score in sorted(rows, key=_by_id) if score.arm in {BASE, ADAPTER}],
+        checkpoints=list(_checkpoints(rows)),
+        chosen=chosen,
         funnel=list(_funnel(sources)),
         refused=list(_refused(sources, items)),
         redacted=[
@@ -92,7 +97,7 @@ def page(sources: Sources, scores: Sequence[Score], pictures: Pictures) -> str:
 
 def grid(pictures: Pictures) -> Pixels:
     """The subject by base, by adapter (the same seeds below each other) and as it really is: three rows of pictures."""
-    rows = [[pictures.drawn(each) for each in pictures.by_arm(arm, "subject")[:COLUMNS]] for arm in ARMS]
+    rows = [[pictures.drawn(each) for each in pictures.by_arm(arm, "subject")[:COLUMNS]] for arm in (BASE, ADAPTER)]
     height, width = rows[0][0].shape[:2]
     rows.append([picture for picture in _real_subjects(pictures) if picture.shape[:2] == (height, width)][:COLUMNS])
     sheet = np.full((len(rows) * (height + 4), COLUMNS * (width + 4), 3), 255, dtype=np.uint8)
@@ -108,6 +113,17 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
 
 
+def _by_id(score: Score) -> str:
+    return score.id
+
+
+def _checkpoints(rows: Sequence[Score]) -> Iterator[tuple[str, dict[str, Score]]]:
+    """Each arm but the base with its compared scores by metric, in the order of training."""
+    arms = [*sorted({score.arm for score in rows} - {BASE, ADAPTER}), ADAPTER]
+    for arm in arms:
+        yield arm, {score.metric: score for score in rows if score.arm == arm and score.delta is not None}
+
+
 _CURVES = (
     ("training loss", "loss"),
     ("held-out loss of the subject", "heldout_loss"),
@@ -117,7 +133,7 @@ _CURVES = (
 
 def _subject_rows(pictures: Pictures) -> Iterator[tuple[str, list[Pixels]]]:
     """Each arm with its first pictures of the subject."""
-    for arm in ARMS:
+    for arm in (BASE, ADAPTER):
         yield arm, [pictures.drawn(each) for each in pictures.by_arm(arm, "subject")[:COLUMNS]]
 
 
@@ -128,7 +144,7 @@ def _real_subjects(pictures: Pictures) -> list[Pixels]:
 
 def _prior_rows(pictures: Pictures) -> Iterator[tuple[str, list[Pixels], list[Pixels]]]:
     """Each prompt of the prior with up to six pictures of both arms."""
-    arms = [pictures.by_arm(arm, "prior") for arm in ARMS]
+    arms = [pictures.by_arm(arm, "prior") for arm in (BASE, ADAPTER)]
     for prompt in sorted({each.prompt for each in arms[0]}):
         base, adapter = ([pictures.drawn(each) for each in arm if each.prompt == prompt][:6] for arm in arms)
         yield prompt, base, adapter

@@ -7,32 +7,32 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from stages import machine, tables
+from stages import machine, plugins, tables
 from stages.config import settings
-from stages.evaluate import by_model, by_picture, report, scores
+from stages.evaluate import recommendation, report, scores
+from stages.evaluate.embedders import Embedder
+from stages.evaluate.evidence import Evidence, Models
 from stages.evaluate.pictures import Pictures
+from stages.evaluate.recommendation import Preference
 from stages.images import encode_png
-from stages.records import Report, Score
+from stages.records import ADAPTER, BASE, PictureScore, Recommendation, Report, Score
 
 log = logging.getLogger(__name__)
 
-Positive = Annotated[int, Field(gt=0)]
+Part = dict[str, Any]  # the settings of a part, with its name
 
 
 @settings
 class Config:
-    """What is measured, and when a difference counts."""
+    """What is measured, and which checkpoint is recommended for it."""
 
     family: str
-    embedder: dict[str, Any]  # one of ``embedders``, for the Fréchet distance
-    judge: dict[str, Any] | None  # one of ``judges``, where the prompts can be judged
-    strength: Annotated[float, Field(gt=0, lt=1)]  # of image-to-image: how far pictures are noised
-    steps: Positive  # of image-to-image
-    margin: Annotated[float, Field(ge=0)]  # share of the base's value that the prior may lose
-    copy_factor: Annotated[float, Field(gt=0)]  # nearer than this times the usual distance is a copy
-    resamples: Positive  # of the bootstrap
+    embedders: dict[str, Part]  # of ``embedders``: what turns pictures into features
+    metrics: dict[str, Part]  # of ``metrics``
+    recommend: Preference
+    resamples: Annotated[int, Field(gt=0)]  # of the bootstrap
     seed: int
-    threads: Positive  # of torch: another number gives other bits
+    threads: Annotated[int, Field(gt=0)]  # of torch: another number gives other bits
 
 
 def run(
@@ -50,14 +50,19 @@ def run(
     generated: Path,
     out: Path,
 ) -> Report:
-    """Write ``Score`` rows, ``report.html`` and ``grid.png``; report each score's numbers."""
+    """Write ``Score`` and ``PictureScore`` rows, a ``Recommendation``, ``report.html`` and ``grid.png``; report each score's numbers."""
     machine.use_threads(config.threads)
     pictures = Pictures(prepared, generated)
-    rows = [
-        *by_model.measured(_probe(config), base, encoded, trained, pictures),
-        *by_picture.measured(_opinion(config), pictures),
-    ]
+    models = Models(family=config.family, base=base, trained=trained)
+    evidence = Evidence(pictures, models, encoded, _embedders(config), _resampling(config))
+    metrics = {
+        name: plugins.build("stages.evaluate.metrics", choice) for name, choice in sorted(config.metrics.items())
+    }
+    rows = [score for metric in metrics.values() for score in metric(evidence)]
+    chosen = recommendation.of(rows, evidence, metrics[config.recommend.metric], config.recommend)
     tables.write(out, Score, rows)
+    tables.write(out, PictureScore, list(evidence.of_pictures()))
+    tables.write(out, Recommendation, [chosen])
     tables.replace(out / "grid.png", encode_png(report.grid(pictures)))
     sources = report.Sources(
         crawled=crawled,
@@ -68,9 +73,11 @@ def run(
         prepared=prepared,
         trained=trained,
     )
-    tables.replace(out / "report.html", report.page(sources, rows, pictures).encode())
+    tables.replace(out / "report.html", report.page(sources, rows, chosen, pictures).encode())
     for row in sorted(rows, key=lambda each: each.id):
-        log.info("  %s", _line(row))
+        if row.arm in {BASE, ADAPTER}:
+            log.info("  %s", _line(row))
+    log.info("  recommended: %s (%s)", chosen.id, chosen.reason)
     return _report(rows)
 
 
@@ -80,25 +87,14 @@ def _line(row: Score) -> str:
     return f"{row.id:22} {arms:18} {report.number(row.low):>8} … {report.number(row.high):8} {row.verdict}".rstrip()
 
 
-def _probe(config: Config) -> by_model.Probe:
-    return by_model.Probe(
-        family=config.family,
-        strength=config.strength,
-        steps=config.steps,
-        margin=config.margin,
-        seed=config.seed,
-        how=scores.Resampling(resamples=config.resamples, seed=config.seed),
-    )
+def _embedders(config: Config) -> dict[str, Embedder]:
+    return {
+        name: plugins.build("stages.evaluate.embedders", choice) for name, choice in sorted(config.embedders.items())
+    }
 
 
-def _opinion(config: Config) -> by_picture.Opinion:
-    return by_picture.Opinion(
-        embedder=config.embedder,
-        judge=config.judge,
-        margin=config.margin,
-        copy_factor=config.copy_factor,
-        how=scores.Resampling(resamples=config.resamples, seed=config.seed),
-    )
+def _resampling(config: Config) -> scores.Resampling:
+    return scores.Resampling(resamples=config.resamples, seed=config.seed)
 
 
 def _report(rows: Sequence[Score]) -> Report:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages import plugins
+from stages.adapters import Adapter
 from stages.denoising import Process
 from stages.records import Sample
 
@@ -25,7 +26,12 @@ class Family(Protocol):
 
     @property
     def denoiser(self) -> Any:
-        """The network that an adapter changes."""
+        """The network that answers to noisy latents."""
+        ...
+
+    @property
+    def networks(self) -> Mapping[str, Any]:
+        """The networks that hold an adapter, by their names in the pipeline: ``unet``, ``text_encoder`` …; none at first."""
         ...
 
     @property
@@ -45,6 +51,10 @@ class Family(Protocol):
         """The conditions of prompts; what is too long for an encoder is cut, its end token kept."""
         ...
 
+    def tokens_lost(self, prompts: Sequence[str]) -> dict[str, list[int]]:
+        """How many tokens of each prompt ``encode_prompts`` cuts off, by the name of the tokenizer."""
+        ...
+
     def picture_conditions(self, sample: Sample) -> dict[str, Tensor]:
         """The conditions of one picture that its words do not give, without the batch; most families have none."""
         ...
@@ -53,8 +63,12 @@ class Family(Protocol):
         """The denoiser's answer to latents at the noise ``levels_B`` of ``process``."""
         ...
 
-    def add_adapter(self, *, rank: int, alpha: float, targets: Sequence[str], dropout: float) -> None:
-        """Freeze the denoiser and give it a fresh LoRA, drawn from torch's global generator."""
+    def add_adapter(self, adapter: Adapter) -> None:
+        """Give the frozen networks a fresh adapter, drawn from torch's global generator.
+
+        Raises:
+            ValueError: when a network has no layer whose name ends as one of the targets.
+        """
         ...
 
     def save_adapter(self, file: Path) -> None:

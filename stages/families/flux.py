@@ -1,6 +1,6 @@
 """Flux: a guidance-distilled transformer over packed latents, rectified flow whose shift grows with the picture."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ class Flux:
 
     def __init__(self, folder: Path) -> None:
         self._parts = pipelines.Folder(folder)
+        self.networks: Mapping[str, Any] = {}
 
     @property
     def denoiser(self) -> Any:
@@ -99,6 +100,12 @@ class Flux:
             )
         return {"tokens": tokens_BLD, "pooled": pooled_BD}
 
+    def tokens_lost(self, prompts: Sequence[str]) -> dict[str, list[int]]:
+        """See ``Family``."""
+        tokenizers = {name: self._words[name] for name in ("tokenizer", "tokenizer_2")}
+        most = {"tokenizer": tokenizers["tokenizer"].model_max_length, "tokenizer_2": self._most_tokens}
+        return {name: pipelines.tokens_lost(each, prompts, most=most[name]) for name, each in tokenizers.items()}
+
     def picture_conditions(self, sample: Sample) -> dict[str, Tensor]:
         """See ``Family``: none."""
         return {}
@@ -121,16 +128,18 @@ class Flux:
         ).sample
         return unpacked(answer_BLD, (height, width))
 
-    def add_adapter(self, *, rank: int, alpha: float, targets: Sequence[str], dropout: float) -> None:
+    def add_adapter(self, adapter: adapters.Adapter) -> None:
         """See ``Family``."""
-        adapters.add(self.denoiser, rank=rank, alpha=alpha, targets=targets, dropout=dropout)
+        adapters.add(self.denoiser, adapter, adapter.targets)
+        self.networks = {"transformer": self.denoiser}
 
     def save_adapter(self, file: Path) -> None:
         """See ``Family``."""
-        adapters.save(file, {"transformer": self.denoiser})
+        adapters.save(file, self.networks)
 
     def load_adapter(self, file: Path) -> None:
         """See ``Family``."""
+        self.networks = {"transformer": self.denoiser}
         adapters.load(file, self._pipeline("FluxPipeline"))
 
     def generate(

@@ -1,6 +1,6 @@
 """Stable Diffusion 1.5 and what has its shape: AutoencoderKL, CLIP text encoder, UNet with cross-attention."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ class StableDiffusion:
 
     def __init__(self, folder: Path) -> None:
         self._parts = pipelines.Folder(folder)
+        self.networks: Mapping[str, Any] = {}
 
     @property
     def denoiser(self) -> Any:
@@ -91,6 +92,10 @@ class StableDiffusion:
         with torch.no_grad():
             return {"tokens": self._text_encoder(tokens.input_ids.to(self._parts.device))[0]}
 
+    def tokens_lost(self, prompts: Sequence[str]) -> dict[str, list[int]]:
+        """See ``Family``."""
+        return {"tokenizer": pipelines.tokens_lost(self._tokenizer, prompts, most=self._tokenizer.model_max_length)}
+
     def picture_conditions(self, sample: Sample) -> dict[str, Tensor]:
         """See ``Family``: none."""
         return {}
@@ -99,16 +104,18 @@ class StableDiffusion:
         """See ``Family``."""
         return self.denoiser(noisy_BCHW, levels_B, encoder_hidden_states=conditions["tokens"]).sample
 
-    def add_adapter(self, *, rank: int, alpha: float, targets: Sequence[str], dropout: float) -> None:
+    def add_adapter(self, adapter: adapters.Adapter) -> None:
         """See ``Family``."""
-        adapters.add(self.denoiser, rank=rank, alpha=alpha, targets=targets, dropout=dropout)
+        adapters.add(self.denoiser, adapter, adapter.targets)
+        self.networks = {"unet": self.denoiser}
 
     def save_adapter(self, file: Path) -> None:
         """See ``Family``."""
-        adapters.save(file, {"unet": self.denoiser})
+        adapters.save(file, self.networks)
 
     def load_adapter(self, file: Path) -> None:
         """See ``Family``."""
+        self.networks = {"unet": self.denoiser}
         adapters.load(file, self._pipeline("StableDiffusionPipeline"))
 
     def generate(

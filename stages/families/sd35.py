@@ -1,6 +1,6 @@
 """Stable Diffusion 3.5: three text encoders, a multimodal transformer, rectified flow with a fixed shift."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ class StableDiffusion3:
 
     def __init__(self, folder: Path) -> None:
         self._parts = pipelines.Folder(folder)
+        self.networks: Mapping[str, Any] = {}
 
     @property
     def denoiser(self) -> Any:
@@ -101,6 +102,12 @@ class StableDiffusion3:
             )
         return {"tokens": tokens, "pooled": pooled}
 
+    def tokens_lost(self, prompts: Sequence[str]) -> dict[str, list[int]]:
+        """See ``Family``."""
+        tokenizers = {name: self._words[name] for name in ("tokenizer", "tokenizer_2", "tokenizer_3")}
+        most = {name: each.model_max_length for name, each in tokenizers.items()} | {"tokenizer_3": self._most_tokens}
+        return {name: pipelines.tokens_lost(each, prompts, most=most[name]) for name, each in tokenizers.items()}
+
     def picture_conditions(self, sample: Sample) -> dict[str, Tensor]:
         """See ``Family``: none."""
         return {}
@@ -114,16 +121,18 @@ class StableDiffusion3:
             pooled_projections=conditions["pooled"],
         ).sample
 
-    def add_adapter(self, *, rank: int, alpha: float, targets: Sequence[str], dropout: float) -> None:
+    def add_adapter(self, adapter: adapters.Adapter) -> None:
         """See ``Family``."""
-        adapters.add(self.denoiser, rank=rank, alpha=alpha, targets=targets, dropout=dropout)
+        adapters.add(self.denoiser, adapter, adapter.targets)
+        self.networks = {"transformer": self.denoiser}
 
     def save_adapter(self, file: Path) -> None:
         """See ``Family``."""
-        adapters.save(file, {"transformer": self.denoiser})
+        adapters.save(file, self.networks)
 
     def load_adapter(self, file: Path) -> None:
         """See ``Family``."""
+        self.networks = {"transformer": self.denoiser}
         adapters.load(file, self._pipeline("StableDiffusion3Pipeline"))
 
     def generate(

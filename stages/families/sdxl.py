@@ -1,6 +1,6 @@
 """Stable Diffusion XL: two text encoders, a pooled embedding, and the sizes that a picture had before it was cropped."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ class StableDiffusionXL:
 
     def __init__(self, folder: Path) -> None:
         self._parts = pipelines.Folder(folder)
+        self.networks: Mapping[str, Any] = {}
 
     @property
     def denoiser(self) -> Any:
@@ -97,6 +98,13 @@ class StableDiffusionXL:
         said = torch.tensor([bool(prompt) for prompt in prompts], device=tokens.device)
         return {"tokens": tokens * said[:, None, None], "pooled": pooled * said[:, None]}
 
+    def tokens_lost(self, prompts: Sequence[str]) -> dict[str, list[int]]:
+        """See ``Family``."""
+        tokenizers = {name: self._words[name] for name in ("tokenizer", "tokenizer_2")}
+        return {
+            name: pipelines.tokens_lost(each, prompts, most=each.model_max_length) for name, each in tokenizers.items()
+        }
+
     def picture_conditions(self, sample: Sample) -> dict[str, Tensor]:
         """See ``Family``: ``sizes`` float[6], height and width before the crop, its top and left, height and width after."""
         import torch
@@ -111,16 +119,18 @@ class StableDiffusionXL:
             noisy_BCHW, levels_B, encoder_hidden_states=conditions["tokens"], added_cond_kwargs=added
         ).sample
 
-    def add_adapter(self, *, rank: int, alpha: float, targets: Sequence[str], dropout: float) -> None:
+    def add_adapter(self, adapter: adapters.Adapter) -> None:
         """See ``Family``."""
-        adapters.add(self.denoiser, rank=rank, alpha=alpha, targets=targets, dropout=dropout)
+        adapters.add(self.denoiser, adapter, adapter.targets)
+        self.networks = {"unet": self.denoiser}
 
     def save_adapter(self, file: Path) -> None:
         """See ``Family``."""
-        adapters.save(file, {"unet": self.denoiser})
+        adapters.save(file, self.networks)
 
     def load_adapter(self, file: Path) -> None:
         """See ``Family``."""
+        self.networks = {"unet": self.denoiser}
         adapters.load(file, self._pipeline("StableDiffusionXLPipeline"))
 
     def generate(

@@ -1,5 +1,7 @@
-"""Pictures by base and adapter: the same prompts, the same seeds, stored as PNG."""
+"""Pictures by the base, the adapter and what it was on the way: the same prompts, the same seeds, stored as PNG."""
 
+import hashlib
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,7 +15,7 @@ from stages.config import settings
 from stages.families import Family
 from stages.generate.prompts import Wanted, wanted
 from stages.images import encode_png
-from stages.records import ARMS, Arm, Generation, Report, Role, Sample
+from stages.records import ADAPTER, BASE, Arm, Generation, Plan, Report, Role, Sample
 
 Positive = Annotated[int, Field(gt=0)]
 Side = Annotated[int, Field(gt=0, multiple_of=8)]
@@ -27,6 +29,7 @@ class Config:
     subject_pictures: Positive  # by each arm
     prior_pictures: Annotated[int, Field(ge=0)]  # by each arm
     max_prompts: Positive  # of each role
+    checkpoints: Annotated[int, Field(ge=0)]  # of those that training kept: how many draw too, spread over it
     size: tuple[Side, Side]  # width and height in pixels
     steps: Positive
     guidance: Annotated[float, Field(ge=1)]
@@ -40,26 +43,52 @@ def run(config: Config, *, base: Path, prepared: Path, trained: Path, out: Path)
     """Write a ``Generation`` and its pixels for each prompt and seed, by the base and by the base with the adapter."""
     machine.use_threads(config.threads)
     family = families.build(config.family, base)
+    arms = {BASE: None, ADAPTER: trained / "adapter.safetensors", **_checkpoints(trained, config.checkpoints)}
     counts: dict[Role, int] = {"subject": config.subject_pictures, "prior": config.prior_pictures}
     plan = wanted(tables.read(prepared, Sample), counts, most=config.max_prompts, seed=config.seed)
     with (
         shards.Writer(out, digits=config.shard_digits) as writer,
-        tqdm(total=2 * len(plan), desc="generate", disable=not sys.stderr.isatty(), leave=False) as bar,
+        tqdm(total=len(arms) * len(plan), desc="generate", disable=not sys.stderr.isatty(), leave=False) as bar,
     ):
-        for arm in ARMS:
-            if arm == "adapter":
-                family.load_adapter(trained / "adapter.safetensors")
+        for arm, adapter in arms.items():
+            if adapter:
+                family.load_adapter(adapter)
             for id, png in _drawn(family, plan, arm, config):
                 writer.add(id, png)
                 bar.update()
     rows = [
         Generation(id=id, arm=arm, prompt=each.prompt, role=each.role, seed=each.seed, place=writer.places[id])
-        for arm in ARMS
+        for arm in arms
         for each in plan
         for id in [each.id(arm)]
     ]
     tables.write(out, Generation, rows)
-    return {"pictures": len(rows), "prompts": len({each.prompt for each in plan})}
+    asked = _asked(plan, config)
+    tables.write(out, Plan, [asked])
+    return {"pictures": len(rows), "prompts": asked.prompts, "arms": len(arms)}
+
+
+def _checkpoints(trained: Path, most: int) -> dict[Arm, Path]:
+    """At most ``most`` of the adapters that training kept on the way, spread over it, by their arms."""
+    files = sorted((trained / "checkpoints").glob("*.safetensors"))
+    chosen = sorted({round(number * (len(files) - 1) / max(1, most - 1)) for number in range(min(most, len(files)))})
+    return {f"step-{files[number].stem}": files[number] for number in chosen}
+
+
+def _asked(plan: Sequence[Wanted], config: Config) -> Plan:
+    """What every arm is asked, under its digest."""
+    sampling = {"size": config.size, "steps": config.steps, "guidance": config.guidance, "family": config.family}
+    shots = sorted((each.role, each.prompt, each.seed) for each in plan)
+    digest = hashlib.sha256(json.dumps([sampling, shots], sort_keys=True).encode()).hexdigest()
+    return Plan(
+        id=digest,
+        prompts=len({each.prompt for each in plan}),
+        pictures=len(plan),
+        width=config.size[0],
+        height=config.size[1],
+        steps=config.steps,
+        guidance=config.guidance,
+    )
 
 
 def _drawn(family: Family, plan: Sequence[Wanted], arm: Arm, config: Config) -> Iterator[tuple[str, bytes]]:

@@ -1,7 +1,7 @@
 """Augmentation by albumentations, seeded by item: adding a picture changes no other."""
 
 import os
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import cv2
 import numpy as np
@@ -9,7 +9,7 @@ from pydantic import Field
 
 from stages.config import settings
 from stages.images import Pixels
-from stages.prepare.buckets import Bucket
+from stages.prepare.buckets import Bucket, Window
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks PyPI for its version on import otherwise
 
@@ -25,8 +25,19 @@ class Config:
     light: Annotated[float, Field(ge=0, le=0.5)]  # change of brightness and contrast to either side
 
 
-def augmented(pixels: Pixels, bucket: Bucket, config: Config, *, seed: int) -> Pixels:
-    """One variant of ``pixels`` in the size of ``bucket``; the same seed gives the same variant."""
+class Augmented(NamedTuple):
+    """One variant of a picture."""
+
+    pixels: Pixels  # in the size of its bucket, with the mask as a fourth channel where there is one
+    window: Window  # of the picture, mirrored if it was, that the variant shows; turned about its middle, too
+    mirrored: bool
+
+
+def augmented(pixels: Pixels, bucket: Bucket, config: Config, *, seed: int) -> Augmented:
+    """One variant of ``pixels`` in the size of ``bucket``; the same seed gives the same variant.
+
+    A fourth channel of ``pixels`` is a mask, which is mirrored, turned and cut likewise and keeps its light.
+    """
     import albumentations
 
     width, height = bucket
@@ -45,5 +56,16 @@ def augmented(pixels: Pixels, bucket: Bucket, config: Config, *, seed: int) -> P
             ),
         ],
         seed=seed,
+        save_applied_params=True,
     )
-    return np.ascontiguousarray(transform(image=pixels)["image"], dtype=np.uint8)
+    layers = {"image": np.ascontiguousarray(pixels[..., :3])}
+    if pixels.shape[2] > 3:
+        layers["mask"] = np.ascontiguousarray(pixels[..., 3])
+    drawn = transform(**layers)
+    applied = dict(drawn["applied_transforms"])  # by name, those that were not left out by chance
+    left, top, right, bottom = applied["RandomResizedCrop"]["crop_coords"]
+    return Augmented(
+        np.ascontiguousarray(np.dstack([drawn[name] for name in layers]), dtype=np.uint8),
+        Window(left, top, right - left, bottom - top),
+        "HorizontalFlip" in applied,
+    )

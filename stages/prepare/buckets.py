@@ -37,6 +37,22 @@ def centre(width: int, height: int, bucket: Bucket) -> Window:
     return Window((width - across) // 2, (height - down) // 2, across, down)
 
 
+def corner(window: Window, whole: Window, bucket: Bucket) -> tuple[int, int]:
+    """Left and top of ``window`` in the whole picture, scaled so that ``window`` fills the bucket.
+
+    ``window`` is in pixels of a picture that was cut out of a whole one: ``whole`` says at which left and top, and how
+    large the whole is in the same pixels. Podell et al., arXiv 2307.01952, algorithm 1, and diffusers' scripts count so:
+    the crop after scaling, the picture's own size before.
+    """
+    across, down = bucket[0] / window.width, bucket[1] / window.height
+    return round((whole.left + window.left) * across), round((whole.top + window.top) * down)
+
+
+def mirrored(whole: Window, width: int) -> Window:
+    """``whole`` when the part of ``width`` pixels that was cut out of it is mirrored."""
+    return whole._replace(left=whole.width - whole.left - width)
+
+
 def part(pixels: Pixels, window: Window) -> Pixels:
     """What of ``pixels`` lies in ``window``; no copy."""
     return pixels[window.top : window.top + window.height, window.left : window.left + window.width]

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -36,26 +36,40 @@ class Crop:
 
     plain: Pixels  # in the size of its bucket
     source: Pixels  # what variants are made of
+    window: Window  # of ``source``, which ``plain`` shows
+    whole: Window  # where ``source`` begins in the whole picture, and how large that is in the pixels of ``source``
     lost: float  # share of the picture's area that is not in ``plain``, 0 to 1
+
+
+class Upright(NamedTuple):
+    """A face set upright."""
+
+    pixels: Pixels  # in the size of its bucket
+    scale: float  # of its pixels to the picture's
+    middle: tuple[float, float]  # of the part that is kept, x and y in the scaled picture
 
 
 def crop(pixels: Pixels, bucket: Bucket, face: Region | None, config: Config) -> Crop:
     """``pixels`` cut to ``bucket`` as ``config`` says; without a ``face`` the modes that need one keep the middle.
 
+    A fourth channel of ``pixels`` is a mask, which is cut likewise and decides nothing.
+
     Where a ``face`` has no landmarks to align it by, as detectors of a union may give, the middle is kept, too.
     """
     height, width = pixels.shape[:2]
     if config.mode == "aligned" and face is not None and face.landmarks:
-        plain, scale = aligned(pixels, face, bucket, margin=config.margin)
-        return Crop(plain=plain, source=plain, lost=max(0.0, 1 - bucket[0] * bucket[1] / scale**2 / (width * height)))
+        return _upright(pixels, face, bucket, config)
     window = buckets.centre(width, height, bucket)
     if config.mode == "face" and face is not None:
         window = around(face, width, height, bucket, margin=config.margin)
     elif config.mode == "saliency":
-        window = salient(pixels, bucket)
+        window = salient(pixels[..., :3], bucket)
+    bare = config.mode != "centre"  # whether variants stay within the window
     return Crop(
         plain=buckets.fill(pixels, bucket, window),
-        source=pixels if config.mode == "centre" else buckets.part(pixels, window),
+        source=buckets.part(pixels, window) if bare else pixels,
+        window=Window(0, 0, window.width, window.height) if bare else window,
+        whole=Window(window.left if bare else 0, window.top if bare else 0, width, height),
         lost=1 - window.width * window.height / (width * height),
     )
 
@@ -119,24 +133,42 @@ def similarity(points: NDArray[np.float64], targets: NDArray[np.float64]) -> NDA
     return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
 
 
-def aligned(pixels: Pixels, face: Region, bucket: Bucket, *, margin: float) -> tuple[Pixels, float]:
-    """``face`` upright with eyes, nose and mouth where ``TEMPLATE`` has them, and by what the picture was scaled.
+def aligned(pixels: Pixels, face: Region, bucket: Bucket, *, margin: float) -> Upright:
+    """``face`` upright with eyes, nose and mouth where ``TEMPLATE`` has them.
 
     The template fills the bucket's short side but for ``margin`` of itself on every side. What lies beyond the picture's
     edge is mirrored.
     """
-    size = min(bucket) / (1 + 2 * margin)
-    corner = (np.array(bucket) - size) / 2
-    targets = np.array(TEMPLATE) * (size / SQUARE) + corner
+    targets = _targets(bucket, margin=margin)
     points = np.array(face.landmarks, dtype=np.float64)
     scale = float(np.hypot(*similarity(points, targets)[:, 0]))
     if scale < 1:  # warpAffine takes single pixels, so a large face would come out jagged
         pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.uint8)
         points = (points + 0.5) * scale - 0.5  # pixels have their centres at whole numbers
-    warped = cv2.warpAffine(
-        pixels, similarity(points, targets), bucket, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+    turn = similarity(points, targets)
+    warped = cv2.warpAffine(pixels, turn, bucket, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    middle = cv2.invertAffineTransform(turn) @ [(bucket[0] - 1) / 2, (bucket[1] - 1) / 2, 1]
+    across, down = (float(each + 0.5) * max(1.0, scale) for each in middle)
+    return Upright(np.ascontiguousarray(warped.astype(np.uint8)), scale, (across, down))
+
+
+def _targets(bucket: Bucket, *, margin: float) -> NDArray[np.float64]:
+    size = min(bucket) / (1 + 2 * margin)
+    return np.array(TEMPLATE) * (size / SQUARE) + (np.array(bucket) - size) / 2
+
+
+def _upright(pixels: Pixels, face: Region, bucket: Bucket, config: Config) -> Crop:
+    """The crop of an aligned face. A turned picture has no left and top: its middle says where it was taken."""
+    plain, scale, middle = aligned(pixels, face, bucket, margin=config.margin)
+    height, width = pixels.shape[:2]
+    left, top = round(middle[0] - bucket[0] / 2), round(middle[1] - bucket[1] / 2)
+    return Crop(
+        plain=plain,
+        source=plain,
+        window=Window(0, 0, *bucket),
+        whole=Window(left, top, round(width * scale), round(height * scale)),
+        lost=max(0.0, 1 - bucket[0] * bucket[1] / scale**2 / (width * height)),
     )
-    return np.ascontiguousarray(warped.astype(np.uint8)), scale
 
 
 def _best(profile: NDArray[np.uint64], length: int, keep: int) -> int:

@@ -3,7 +3,6 @@
 Shapes: B batch, C channels, H and W of latents.
 """
 
-import hashlib
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +11,7 @@ import lightning
 import torch
 from torch import Tensor
 
-from stages import denoising
+from stages import adapters, denoising
 from stages.families import Family
 from stages.train import noise
 from stages.train.loading import Batch
@@ -27,7 +26,7 @@ class Adaptation(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.family = family
-        self.denoiser = family.denoiser
+        self.networks = torch.nn.ModuleDict(family.networks)
         self.strict_loading = False  # a checkpoint holds the adapter and not the frozen weights
         self._settings = settings_of
         self._steps = steps
@@ -38,24 +37,26 @@ class Adaptation(lightning.LightningModule):
             self.register_buffer(f"empty_{name}", value, persistent=False)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Begin every step from its own seed: a resumed run draws what an undisturbed one draws."""
-        torch.manual_seed(step_seed(self._seed, self.global_step))
+        """Begin every step from its own seed: what the network drops is the same in a resumed run as in an undisturbed one."""
+        torch.manual_seed(noise.seed_of(self._seed, batch.step, batch.places[0]))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted denoising error of ``batch``."""
-        latents_BCHW = batch.latents_BCHW
-        eps_BCHW = noise.drawn(latents_BCHW, self._settings.noise)
-        parts_B = noise.parts(len(latents_BCHW), self._settings.noise.levels)
+        process, latents_BCHW = self.family.process, batch.latents_BCHW
+        draw = noise.drawn(batch, self._settings.noise, seed=self._seed)
         size = (latents_BCHW.shape[-2], latents_BCHW.shape[-1])
-        levels_B = self.family.process.levels(parts_B, size).to(self.device)
-        conditions = self._with_dropout(batch.conditions, len(latents_BCHW))
-        error_B = denoising.squared_error(self.family, latents_BCHW, conditions, eps_BCHW, levels_B)
-        loss: Tensor = (error_B * self.family.process.weight(levels_B, self._settings.noise.weighting)).mean()
+        levels_B = process.levels(draw.parts_B, size).to(self.device)
+        conditions = self._with_dropout(batch.conditions, draw.chances_B < self._settings.caption_dropout)
+        noisy_BCHW, _ = process.corrupt(latents_BCHW, draw.seen_BCHW, levels_B)
+        _, target_BCHW = process.corrupt(latents_BCHW, draw.eps_BCHW, levels_B)
+        answer_BCHW = self.family.predict(noisy_BCHW, levels_B, conditions)
+        error_B = denoising.masked_error(answer_BCHW, target_BCHW, batch.mask_BHW, outside=self._settings.outside_mask)
+        weight_B = batch.weight_B * process.weight(levels_B, self._settings.noise.weighting)
+        loss: Tensor = (weight_B * error_B).mean()
         return loss
 
-    def _with_dropout(self, conditions: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
+    def _with_dropout(self, conditions: Mapping[str, Tensor], dropped_B: Tensor) -> dict[str, Tensor]:
         """``conditions`` with the words of some pictures left out: what has no words, as sizes, stays."""
-        dropped_B = torch.rand(count, device=self.device) < self._settings.caption_dropout
         empty = {name: self.get_buffer(f"empty_{name}") for name in self._empty}
         return dict(conditions) | {
             name: torch.where(dropped_B.reshape(-1, *[1] * value.dim()), value, conditions[name])
@@ -95,14 +96,9 @@ class Adaptation(lightning.LightningModule):
         self._average = [mean.to(self.device) for mean in checkpoint["average"]]
 
     def _weights(self) -> list[Tensor]:
-        return [weight for weight in self.denoiser.parameters() if weight.requires_grad]
+        return adapters.weights(self.family.networks)
 
     def _rate(self, step: int) -> float:
         """The share of the highest rate at ``step``."""
         warm = min(1.0, (step + 1) / (self._settings.warmup + 1))
         return warm * (0.02 + 0.49 * (1 + math.cos(math.pi * min(1.0, step / self._steps))))
-
-
-def step_seed(seed: int, step: int) -> int:
-    """A seed for one step that has nothing to do with those of its neighbours."""
-    return int.from_bytes(hashlib.sha256(f"{seed} {step}".encode()).digest()[:8], "big") >> 1

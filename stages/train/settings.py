@@ -3,7 +3,7 @@
 So the first stage of the pipeline can check them before anything is fetched, see ``stages.schemas``.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -31,6 +31,7 @@ class Noise:
     levels: Levels
     weighting: denoising.Weighting
     offset: Annotated[float, Field(ge=0, lt=1)]  # share of a constant for each channel; 0 is plain noise
+    perturbation: Annotated[float, Field(ge=0, lt=1)]  # more noise in what the denoiser sees than it is asked for
 
 
 @settings
@@ -43,6 +44,7 @@ class Optimisation:
     clip: Annotated[float, Field(gt=0)]  # norm of the gradient
     caption_dropout: Annotated[float, Field(ge=0, lt=1)]  # share of captions left empty, for guidance
     noise: Noise
+    outside_mask: Annotated[float, Field(ge=0, le=1)]  # what an error outside a picture's mask counts; 1 ignores masks
     ema_decay: Annotated[float, Field(ge=0, lt=1)]  # of the averaged adapter that is kept; 0 keeps the last
 
 
@@ -51,6 +53,7 @@ class Config:
     """The adapter, and how it is trained."""
 
     family: str
+    adapter: dict[str, Any]  # one of ``stages.adapters``, and its settings
     rank: Positive
     alpha: Annotated[float, Field(gt=0)]  # the adapter's strength is alpha / rank
     dropout: Annotated[float, Field(ge=0, lt=1)]
@@ -58,6 +61,7 @@ class Config:
     steps: Positive
     batch: Positive
     prior_share: Annotated[float, Field(ge=0, lt=1)]  # of each batch: pictures of what must not be lost
+    prior_weight: Annotated[float, Field(ge=0)]  # what the error of one of these counts; the subject's counts 1
     optimisation: Optimisation
     precision: Precision  # as Lightning names it
     seed: int

@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stages import embeddings, families, machine, tables
+from stages import adapters, embeddings, families, machine, tables
 from stages.embeddings import Embeddings
 from stages.errors import ModelError
 from stages.families import Family
-from stages.records import ROLES, Point, Report, Role, Sample
-from stages.train.batches import Plan
+from stages.records import ROLES, Failure, Point, Report, Role, Sample
+from stages.train.batches import Batches, Plan
 from stages.train.settings import Config
 
 if TYPE_CHECKING:
@@ -38,8 +38,10 @@ def run(config: Config, *, base: Path, prepared: Path, encoded: Path, out: Path)
     points = fit(family, config, samples, known, checkpoint)
     family.save_adapter(out / ADAPTER)
     tables.write(out, Point, points)
+    unseen = left_out(_plan(samples, config))
+    tables.write(out, Failure, unseen)
     checkpoint.unlink(missing_ok=True)
-    return _report(points, family, samples)
+    return {**_report(points, family, samples), "unseen": len(unseen)}
 
 
 def refuse_unfit(family: Family, config: Config) -> None:
@@ -60,9 +62,21 @@ def add_adapter(family: Family, config: Config) -> None:
 
     torch.manual_seed(config.seed)
     try:
-        family.add_adapter(rank=config.rank, alpha=config.alpha, targets=config.targets, dropout=config.dropout)
+        family.add_adapter(wanted(config))
     except ValueError as error:
         raise ModelError(f"train.targets: {error}; name layers that this family has") from None
+
+
+def wanted(config: Config) -> adapters.Adapter:
+    """The adapter that ``config`` describes."""
+    return adapters.Adapter(
+        kind=config.adapter,
+        rank=config.rank,
+        alpha=config.alpha,
+        dropout=config.dropout,
+        targets=config.targets,
+        text_targets=(),
+    )
 
 
 def fit(
@@ -91,7 +105,7 @@ def fit(
         [*callbacks, *extra], precision=config.precision, steps=config.steps, clip=config.optimisation.clip
     ).fit(
         module.train(),
-        loading.loader(_plan(samples, config), known, start=done),
+        loading.loader(_plan(samples, config), known, start=done, prior_weight=config.prior_weight),
         ckpt_path=checkpoint if done else None,
         weights_only=True,
     )
@@ -120,14 +134,26 @@ def heldout_losses(
         return sum(losses) / len(losses) if losses else None
 
     def measure() -> dict[Role, float | None]:
-        network = family.denoiser
-        learning = network.training
-        network.eval()
+        networks = family.networks.values()
+        learning = [network.training for network in networks]
+        for network in networks:
+            network.eval()
         losses = {role: mean(role) for role in ROLES}
-        network.train(learning)
+        for network, mode in zip(networks, learning, strict=True):
+            network.train(mode)
         return losses
 
     return measure
+
+
+def left_out(plan: Plan) -> list[Failure]:
+    """The samples of ``plan`` that no step saw, and why."""
+    reasons = Batches(plan).unseen()
+    return [
+        Failure(id=sample.id, what=sample.text, reason=reasons[index])
+        for index, sample in enumerate(plan.samples)
+        if index in reasons
+    ]
 
 
 def _plan(samples: Sequence[Sample], config: Config) -> Plan:
@@ -144,7 +170,7 @@ def _report(points: Sequence[Point], family: Family, samples: Sequence[Sample]) 
         "prior_loss": last.prior_loss,
         "prior_loss_before": first.prior_loss,
         "steps": last.step,
-        "weights": sum(weight.numel() for weight in family.denoiser.parameters() if weight.requires_grad),
+        "weights": sum(weight.numel() for weight in adapters.weights(family.networks)),
         "samples": sum(sample.split == "train" for sample in samples),
     }
     return {name: number for name, number in numbers.items() if number is not None}

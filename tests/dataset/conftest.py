@@ -86,5 +86,10 @@ def _sample(id, number, place):
         group=f"group {number}",
         width=8,
         height=8,
+        source_width=8,
+        source_height=8,
+        crop_left=0,
+        crop_top=0,
+        digest="",
         place=place,
     )

@@ -4,7 +4,7 @@ from skimage import data
 
 from stages import plugins
 from stages.evaluate.embedders import filters
-from stages.evaluate.frechet import distance
+from stages.evaluate.metrics.frechet import distance
 
 GOLDEN_BANK = [0.016400213723419033, -0.017312679440708065, 0.036660835560529174]
 GOLDEN_FEATURES = [

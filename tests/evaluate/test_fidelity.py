@@ -4,7 +4,8 @@ import pytest
 from skimage import data
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from stages.evaluate.fidelity import PSNR_CAP, psnr, ssim
+from stages.evaluate import fidelity
+from stages.evaluate.fidelity import PSNR_CAP, ms_ssim, psnr, ssim
 from stages.images import decode, encode_jpeg
 
 WANG = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255, "channel_axis": -1}
@@ -67,3 +68,30 @@ def test_one_number_of_difference_is_below_the_cap():
     other = picture.copy()
     other[0, 0, 0] ^= 4
     assert 90 < psnr(picture, other) < 100
+
+
+def test_the_likeness_over_five_scales_has_the_weights_of_its_paper():
+    """At each scale contrast and structure, at the last light too: written out with scikit-image's own maps."""
+    one, other = data.astronaut()[:200, :192], noisy(data.astronaut()[:200, :192])
+    x, y, expected = one.astype(float), other.astype(float), np.ones(3)
+    for scale, weight in enumerate(fidelity.SCALE_WEIGHTS):
+        light, structure = fidelity._parts(x, y)
+        if scale == 0:
+            assert np.mean(light * structure) == pytest.approx(structural_similarity(one, other, **WANG), abs=1e-7)
+        expected *= (light * structure if scale == 4 else structure).mean(axis=(0, 1)) ** weight
+        x, y = (each[: each.shape[0] // 2 * 2, : each.shape[1] // 2 * 2] for each in (x, y))
+        x, y = (cv2.resize(each, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for each in (x, y))
+    assert ms_ssim(one, other) == pytest.approx(expected.mean(), rel=1e-9)
+
+
+def test_equal_pictures_are_alike_at_every_scale_and_worse_ones_less():
+    picture = data.coffee()[:256, :256]
+    assert ms_ssim(picture, picture) == pytest.approx(1)
+    assert ms_ssim(picture, blurred(picture)) > ms_ssim(picture, noisy(blurred(picture)))
+
+
+def test_small_pictures_have_no_five_scales():
+    small, large = np.zeros((175, 300, 3), np.uint8), np.zeros((176, 176, 3), np.uint8)
+    assert fidelity.names([large, small]) == ["psnr", "ssim"]
+    assert fidelity.names([large]) == ["psnr", "ssim", "ms_ssim"]
+    assert fidelity.each("ms_ssim", [large], [large]).tolist() == [1.0]

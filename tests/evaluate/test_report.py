@@ -13,11 +13,16 @@ from stages.clean.rules import RULES
 from stages.evaluate import report
 from stages.evaluate.pictures import Pictures
 from stages.images import decode
-from stages.records import Frame, Item, Point, Quality, Region, Ruling, Score
+from stages.records import Frame, Item, Point, Quality, Recommendation, Region, Ruling, Score
 
 SCORES = [
     Score(
         id="heldout_loss",
+        metric="heldout_loss",
+        arm="adapter",
+        clusters=3,
+        unit="group",
+        definition="0" * 16,
         base=0.123456,
         adapter=0.1,
         delta=-0.023456,
@@ -29,6 +34,11 @@ SCORES = [
     ),
     Score(
         id="psnr_round_trip",
+        metric="psnr_round_trip",
+        arm="adapter",
+        clusters=3,
+        unit="group",
+        definition="0" * 16,
         base=12.0,
         adapter=None,
         delta=None,
@@ -39,6 +49,8 @@ SCORES = [
         verdict="",
     ),
 ]
+
+CHOSEN = Recommendation(id="adapter", reason="heldout_loss 0.1, the best of 1")
 
 
 class Tags(HTMLParser):
@@ -69,7 +81,7 @@ def pictures(tiny_prepared, tiny_generated):
 
 @pytest.fixture(scope="module")
 def html(sources, pictures):
-    return report.page(sources, SCORES, pictures)
+    return report.page(sources, SCORES, CHOSEN, pictures)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +138,7 @@ def test_a_face_that_was_refused_for_its_quality_is_named_and_not_shown(html, so
     face = Region(left=0, top=0, width=4, height=4, score=1.0, landmarks=())
     seen = [replace(each, faces=(face,)) for each in tables.read(sources.measured, Quality)]
     tables.write(tmp_path, Quality, seen)
-    page = report.page(replace(sources, measured=tmp_path), SCORES, pictures)
+    page = report.page(replace(sources, measured=tmp_path), SCORES, CHOSEN, pictures)
     assert html.count('alt="refused: small"') == 2
     assert "small: 2" in page
     assert 'alt="refused:' not in page
@@ -158,7 +170,10 @@ def test_both_arms_and_the_real_pictures_stand_below_each_other(html, embedded, 
 
 def test_every_score_has_its_numbers_and_its_verdict(html):
     rows = [re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", row)).strip() for row in html.split("<tr>")]
-    assert "heldout_loss 0.1235 0.1 -0.02346 -0.03 … -0.01 3 lower better" in rows
+    assert (
+        "heldout_loss 0.1235 0.1 -0.02346 -0.03 … -0.01 3 lower better (only 3 groups: the interval may be too short)"
+        in rows
+    )
     assert any(row.startswith("psnr_round_trip 12 – – 11 … 13 3 higher") for row in rows)
 
 
@@ -193,7 +208,7 @@ def test_duties_and_consents_are_named(sources, pictures, tmp_path):
     items = tables.read(sources.crawled, Item)
     others = [replace(each, licence="CC-BY-SA-4.0" if each.licence else "", consent="r-1") for each in items]
     tables.write(tmp_path / "crawled", Item, others)
-    html = report.page(replace(sources, crawled=tmp_path / "crawled"), SCORES, pictures)
+    html = report.page(replace(sources, crawled=tmp_path / "crawled"), SCORES, CHOSEN, pictures)
     assert "<li>share adaptations under the same licence: CC-BY-SA-4.0</li>" in html
     assert "<li>name the sources: CC-BY-SA-4.0</li>" in html
     assert 'consent <code>r-1</code>: <span class="worse">does not count</span>, there is no such record' in html
@@ -205,7 +220,7 @@ def test_the_policy_is_named_and_what_it_bars(html, sources, pictures, tmp_path,
     assert "not for publication" not in html
     shutil.copytree(sources.cleaned, tmp_path / "cleaned")
     tables.write(tmp_path / "cleaned", Ruling, [replace(tiny_ruling, publish=False)])
-    barred = report.page(replace(sources, cleaned=tmp_path / "cleaned"), SCORES, pictures)
+    barred = report.page(replace(sources, cleaned=tmp_path / "cleaned"), SCORES, CHOSEN, pictures)
     assert '<b class="worse">not for publication</b>' in barred
 
 
@@ -226,13 +241,13 @@ def test_a_curve_goes_from_its_first_point_to_its_last():
 
 
 def test_the_same_run_gives_the_same_page(html, sources, pictures):
-    assert report.page(sources, SCORES, pictures) == html
+    assert report.page(sources, SCORES, CHOSEN, pictures) == html
 
 
 def test_without_a_prior_the_page_says_so(sources, pictures, tiny_prepared, tiny_generated):
     alone = Pictures(tiny_prepared, tiny_generated)
     alone.generations = [each for each in alone.generations if each.role == "subject"]
-    assert "There were no pictures of anything but the subject" in report.page(sources, SCORES, alone)
+    assert "There were no pictures of anything but the subject" in report.page(sources, SCORES, CHOSEN, alone)
 
 
 def test_the_grid_has_base_adapter_and_real_in_three_rows(pictures):

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from stages.evaluate import scores
-from stages.evaluate.frechet import distance
+from stages.evaluate.metrics.frechet import distance
+from stages.records import Generation
+from stages.shards import Place
 
 HOW = scores.Resampling(resamples=300, seed=0)
 
@@ -11,8 +13,16 @@ def around(value, count=40, spread=0.01):
     return value + spread * np.random.default_rng(0).standard_normal(count)
 
 
+def question(better="lower", *, margin=None, arm="adapter"):
+    return scores.Question(metric="score", arm=arm, better=better, margin=margin, definition="0" * 16)
+
+
+def singles(count):
+    return scores.Clusters(range(count), "group")
+
+
 def paired(base, adapter, better, **others):
-    return scores.paired("score", (base, adapter), range(len(base)), better, HOW, **others)
+    return scores.paired(question(better, **others), (base, adapter), singles(len(base)), HOW)
 
 
 @pytest.mark.parametrize(
@@ -80,19 +90,52 @@ def test_the_numbers_are_means_and_their_difference():
 
 
 def test_one_arm_has_an_interval_and_no_verdict():
-    score = scores.one_arm("psnr_round_trip", around(30.0), range(40), "higher", HOW)
+    score = scores.one_arm(question("higher", arm="base"), around(30.0), singles(40), HOW)
     assert score.low < score.base < score.high
     assert (score.adapter, score.delta, score.verdict) == (None, None, "")
 
 
-def test_frechet_compares_both_arms_with_the_same_pictures():
+def test_a_statistic_of_sets_is_compared_with_the_same_pictures_drawn():
     rng = np.random.default_rng(0)
     real, base = rng.standard_normal((30, 4)), rng.standard_normal((40, 4)) + 3
-    adapter = base - 3
-    score = scores.frechet("fd", (base, adapter), real, range(40), HOW)
+    arms = tuple((lambda picks, of=features: distance(of[picks], real)) for features in (base, base - 3))
+    score = scores.compared(question(), arms, singles(40), HOW)
     assert score.base == distance(base, real)
-    assert score.adapter == distance(adapter, real)
+    assert score.adapter == distance(base - 3, real)
     assert score.delta == score.adapter - score.base < 0
     assert score.verdict == "better"
-    assert score.better == "lower"
-    assert scores.frechet("fd", (adapter, base), real, range(40), HOW, margin=0.1).verdict == "lost"
+    assert scores.compared(question(margin=0.1), arms[::-1], singles(40), HOW).verdict == "lost"
+
+
+def test_a_landmark_has_neither_interval_nor_verdict():
+    score = scores.landmark(question(arm="base"), 3.0, singles(12))
+    assert (score.base, score.low, score.high, score.verdict, score.count) == (3.0, None, None, "", 12)
+
+
+@pytest.mark.parametrize(
+    ("arm", "id"), [("adapter", "score"), ("base", "score"), ("step-00000150", "score@step-00000150")]
+)
+def test_only_a_checkpoint_stands_in_the_name(arm, id):
+    assert question(arm=arm).id == id
+
+
+def generation(prompt, seed):
+    place = Place(shard="", offset=0, size=0)
+    return Generation(id=f"{prompt}{seed}", arm="base", prompt=prompt, role="subject", seed=seed, place=place)
+
+
+def test_pictures_of_one_prompt_are_drawn_together_where_there_are_ten_prompts():
+    many = scores.by_prompt([generation(str(prompt), seed) for prompt in range(10) for seed in range(3)])
+    assert (many.unit, many.count, len(many.of)) == ("prompt", 10, 30)
+    few = scores.by_prompt([generation(str(prompt), seed) for prompt in range(9) for seed in range(3)])
+    assert (few.unit, few.count, len(few.of)) == ("picture", 27, 27)
+
+
+def test_what_an_interval_does_not_say_is_remarked():
+    def remark(count, unit):
+        return scores.remark(scores.one_arm(question(), np.ones(count), scores.Clusters(range(count), unit), HOW))
+
+    assert remark(10, "prompt") == ""
+    assert remark(27, "picture") == "of these prompts alone: too few to speak of others"
+    assert remark(7, "group") == ""
+    assert remark(4, "group") == "only 4 groups: the interval may be too short"

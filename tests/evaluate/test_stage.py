@@ -4,18 +4,41 @@ from dataclasses import replace
 
 import pytest
 
-from stages import shards, tables
-from stages.evaluate import by_picture, scores
+from stages import plugins, shards, tables
+from stages.evaluate.evidence import Evidence, Models
 from stages.evaluate.pictures import Pictures
+from stages.evaluate.recommendation import Preference
+from stages.evaluate.scores import Resampling
 from stages.evaluate.stage import Config, run
-from stages.records import Generation, Point, Sample, Score
+from stages.records import Generation, PictureScore, Point, Recommendation, Sample, Score
+
+PARTS = {
+    "heldout_loss": {"margin": 0.1},
+    "image_to_image": {"strength": 0.5, "steps": 2},
+    "round_trip": {},
+    "frechet": {"margin": 0.1},
+    "kid": {},
+    "cmmd": {},
+    "neighbours": {"neighbours": 2},
+    "diversity": {},
+    "drift": {},
+    "copy_rate": {"factor": 0.5},
+}
+BASE_ALONE = {"psnr_round_trip", "ssim_round_trip", "fd_filters_null", "fd_prior_filters_null"}
+COMPARED = {
+    *("heldout_loss", "prior_loss", "psnr_image_to_image", "ssim_image_to_image", "fd_filters", "fd_prior_filters"),
+    *("kid_filters", "cmmd_filters", "precision_filters", "recall_filters", "density_filters", "coverage_filters"),
+    *("diversity_filters", "drift_filters", "copy_rate"),
+}
 
 
 @pytest.fixture(scope="module")
 def config():
     def build(**others):
-        values = {"family": "tiny", "embedder": {"name": "filters"}, "judge": None, "strength": 0.5, "steps": 2}
-        values |= {"margin": 0.1, "copy_factor": 0.5, "resamples": 50, "seed": 0, "threads": 1}
+        recommend = Preference(metric="heldout_loss", by="heldout_loss", keep=("prior_loss",), ceilings={})
+        values = {"family": "tiny", "embedders": {"filters": {"name": "filters"}}, "recommend": recommend}
+        values |= {"metrics": {name: {"name": name, **settings} for name, settings in PARTS.items()}}
+        values |= {"resamples": 50, "seed": 0, "threads": 1}
         return Config(**(values | others))
 
     return build
@@ -43,24 +66,18 @@ def by_name(out):
     return {score.id: score for score in tables.read(out, Score)}
 
 
+def test_every_metric_is_asked_here():
+    assert set(PARTS) == set(plugins.names("stages.evaluate.metrics")) - {"judged"}
+
+
 def test_every_score_of_both_roles_is_there(evaluated):
-    assert set(by_name(evaluated[0])) == {
-        "heldout_loss",
-        "prior_loss",
-        "psnr_image_to_image",
-        "psnr_round_trip",
-        "ssim_image_to_image",
-        "ssim_round_trip",
-        "fd_filters",
-        "fd_prior_filters",
-        "copy_rate",
-    }
+    assert set(by_name(evaluated[0])) == BASE_ALONE | COMPARED
 
 
 def test_what_is_learned_may_get_better_and_what_is_not_may_be_kept(evaluated):
     for name, score in by_name(evaluated[0]).items():
         allowed = {"kept", "lost", "no evidence"} if "prior" in name else {"better", "worse", "no evidence"}
-        assert score.verdict in ({""} if name.endswith("round_trip") else allowed)
+        assert score.verdict in ({""} if name in BASE_ALONE else allowed)
 
 
 def test_the_report_holds_every_number(evaluated):
@@ -69,7 +86,7 @@ def test_the_report_holds_every_number(evaluated):
     assert report["heldout_loss/delta"] == rows["heldout_loss"].delta
     assert "psnr_round_trip/adapter" not in report
     assert all(math.isfinite(number) for number in report.values())
-    assert len(report) == 5 * 7 + 3 * 2
+    assert len(report) == 5 * len(COMPARED) + 3 * 2 + 2
 
 
 def test_the_losses_are_those_of_the_training_curves(evaluated, tiny_trained):
@@ -80,8 +97,23 @@ def test_the_losses_are_those_of_the_training_curves(evaluated, tiny_trained):
 
 def test_the_adapter_changes_the_losses_and_the_pictures(evaluated):
     rows = by_name(evaluated[0])
-    for name in ("heldout_loss", "prior_loss", "psnr_image_to_image", "fd_filters"):
+    for name in ("heldout_loss", "prior_loss", "psnr_image_to_image", "fd_filters", "kid_filters"):
         assert rows[name].base != rows[name].adapter
+    assert rows["drift_filters"].base == 0 < rows["drift_filters"].low
+
+
+def test_each_heldout_picture_has_its_loss_by_each_arm(evaluated, tiny_prepared):
+    rows = tables.read(evaluated[0], PictureScore)
+    roles = {sample.id: sample.role for sample in tables.read(tiny_prepared, Sample) if sample.split == "heldout"}
+    assert {(row.arm, row.sample) for row in rows} == {(arm, id) for arm in ("base", "adapter") for id in roles}
+    subject = [row.value for row in rows if row.arm == "adapter" and roles[row.sample] == "subject"]
+    assert by_name(evaluated[0])["heldout_loss"].adapter == pytest.approx(sum(subject) / len(subject))
+
+
+def test_few_prompts_are_said_to_be_few(evaluated):
+    rows = by_name(evaluated[0])
+    assert rows["fd_filters"].unit == "picture"
+    assert rows["heldout_loss"].unit == "group"
 
 
 def test_page_and_grid_are_there(evaluated):
@@ -102,15 +134,75 @@ def test_without_a_prior_only_the_subject_is_scored(config, folders, tmp_path):
     tables.write(prepared, Sample, [row for row in tables.read(prepared, Sample) if row.role == "subject"])
     tables.write(generated, Generation, [row for row in tables.read(generated, Generation) if row.role == "subject"])
     run(config(), **(folders | {"prepared": prepared, "generated": generated}), out=tmp_path / "out")
-    assert not [name for name in by_name(tmp_path / "out") if "prior" in name]
+    left = by_name(tmp_path / "out")
+    assert set(left) == {name for name in BASE_ALONE | COMPARED if "prior" not in name and "drift" not in name}
 
 
 def test_a_judge_scores_both_roles(config, folders, tmp_path):
-    run(config(judge={"name": "digits"}), **folders, out=tmp_path)
+    judged = {"judged": {"name": "judged", "judge": {"name": "digits"}, "margin": 0.1}}
+    preference = Preference(metric="judged", by="judged_right_subject", keep=(), ceilings={})
+    run(config(metrics=judged, recommend=preference), **folders, out=tmp_path)
     rows = by_name(tmp_path)
-    assert rows["judged_right_subject"].base == 0.0  # the prompts ask for no digit
+    assert set(rows) == {"judged_right_subject", "judged_right_prior"}
     assert rows["judged_right_subject"].count == 6
     assert rows["judged_right_prior"].better == "higher"
+
+
+@pytest.fixture
+def checkpoints(folders, tmp_path):
+    """Two checkpoints: one is the adapter as it ended, one is no better than the base, its weights being zero."""
+    from safetensors.torch import load_file, save_file
+
+    trained = shutil.copytree(folders["trained"], tmp_path / "trained")
+    (trained / "checkpoints").mkdir()
+    adapter = trained / "adapter.safetensors"
+    shutil.copy(adapter, trained / "checkpoints" / "00000008.safetensors")
+    metadata = _metadata(adapter)
+    nothing = {name: value * 0 for name, value in load_file(adapter).items()}
+    save_file(nothing, trained / "checkpoints" / "00000004.safetensors", metadata=metadata)
+    rows = tables.read(folders["generated"], Generation)
+    generated = shutil.copytree(folders["generated"], tmp_path / "generated")
+    arms = {"step-00000004": "base", "step-00000008": "adapter"}
+    more = [
+        replace(row, arm=arm, id=f"{number}{row.id[1:]}")
+        for number, (arm, like) in enumerate(arms.items())
+        for row in rows
+        if row.arm == like
+    ]
+    tables.write(generated, Generation, [*rows, *more])
+    return folders | {"trained": trained, "generated": generated}
+
+
+def _metadata(file):
+    from safetensors import safe_open
+
+    with safe_open(file, "pt") as opened:
+        return opened.metadata()
+
+
+def test_every_checkpoint_is_scored_and_the_earliest_of_equals_recommended(config, checkpoints, tmp_path):
+    run(config(), **checkpoints, out=tmp_path / "out")
+    rows = by_name(tmp_path / "out")
+    for name in COMPARED:
+        assert rows[f"{name}@step-00000008"].delta == rows[name].delta
+        assert rows[f"{name}@step-00000004"].delta == pytest.approx(0, abs=1e-9)
+        assert rows[f"{name}@step-00000008"].definition == rows[name].definition
+    [chosen] = tables.read(tmp_path / "out", Recommendation)
+    worse = rows["heldout_loss"].verdict == "worse"
+    assert chosen.id == ("step-00000004" if worse or rows["heldout_loss"].verdict == "no evidence" else "step-00000008")
+    assert chosen.reason.startswith("heldout_loss ")
+
+
+def test_others_may_be_compared_with_any_arm(checkpoints):
+    pictures = Pictures(checkpoints["prepared"], checkpoints["generated"])
+    models = Models(family="tiny", base=checkpoints["base"], trained=checkpoints["trained"])
+    evidence = Evidence(pictures, models, checkpoints["encoded"], {}, Resampling(resamples=20, seed=0))
+    assert evidence.adapters == ["adapter", "step-00000004", "step-00000008"]
+    view = evidence.against("step-00000004")
+    assert (view.base, view.adapters) == ("step-00000004", ["adapter", "step-00000008"])
+    loss = plugins.build("stages.evaluate.metrics", {"name": "heldout_loss", "margin": 0.1})
+    rows = {score.id: score for score in loss(view)}
+    assert rows["heldout_loss"].delta == rows["heldout_loss@step-00000008"].delta != 0
 
 
 def test_copied_training_pictures_are_found(folders, tmp_path):
@@ -121,9 +213,11 @@ def test_copied_training_pictures_are_found(folders, tmp_path):
     drawn = [row for row in rows if (row.role, row.arm) == ("subject", "adapter")]
     png = {row.id: shards.read(folders["generated"], row.place) for row in rows}
     png |= {row.id: shards.read(folders["prepared"], known[n % 4].place) for n, row in enumerate(drawn)}
-    places = shards.write(tmp_path, png, digits=1)
-    tables.write(tmp_path, Generation, [replace(row, place=places[row.id]) for row in rows])
-    how = scores.Resampling(resamples=50, seed=0)
-    opinion = by_picture.Opinion(embedder={"name": "filters"}, judge=None, margin=0.1, copy_factor=0.5, how=how)
-    score = by_picture._copied(opinion, Pictures(folders["prepared"], tmp_path))
+    generated = shutil.copytree(folders["generated"], tmp_path / "generated")
+    places = shards.write(generated, png, digits=1)
+    tables.write(generated, Generation, [replace(row, place=places[row.id]) for row in rows])
+    models = Models(family="tiny", base=folders["base"], trained=folders["trained"])
+    pictures = Pictures(folders["prepared"], generated)
+    evidence = Evidence(pictures, models, folders["encoded"], {}, Resampling(resamples=50, seed=0))
+    [score] = plugins.build("stages.evaluate.metrics", {"name": "copy_rate", "factor": 0.5})(evidence)
     assert (score.base, score.adapter, score.verdict) == (0.0, 1.0, "worse")

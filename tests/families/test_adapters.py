@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from stages import families
-from stages.adapters import sorted_header
+from stages.adapters import sorted_header, weights
 from stages.errors import ModelError
 from stages.pipelines import to_uint8
 
@@ -22,21 +22,25 @@ def drawn(family):
     return family.generate(PROMPTS, SEEDS, steps=2, guidance=2.0, size=(16, 16)).astype(int)
 
 
-def tuned(base, *, alpha, rank=2, name="tiny"):
+@pytest.fixture
+def tuned(tiny_adapter):
     """A family whose adapter is as if it had been trained."""
-    family = families.build(name, base)
-    torch.manual_seed(0)
-    targets = ("to_q", "to_v", "ff.net.2", "conv1") if name in ("tiny", "sdxl") else ("to_q", "to_v")
-    family.add_adapter(rank=rank, alpha=alpha, targets=targets, dropout=0.0)
-    for weight in family.denoiser.parameters():
-        if weight.requires_grad:
+
+    def family(base, *, alpha, name="tiny"):
+        one = families.build(name, base)
+        torch.manual_seed(0)
+        targets = ("to_q", "to_v", "ff.net.2", "conv1") if name in ("tiny", "sdxl") else ("to_q", "to_v")
+        one.add_adapter(tiny_adapter(alpha=alpha, targets=targets))
+        for weight in weights(one.networks):
             weight.data.normal_(0, 0.3 if name == "tiny" else 2.0)
+        return one
+
     return family
 
 
 @pytest.mark.parametrize("alpha", [2.0, 4.0, 0.5])
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_fresh_family_with_the_file_draws_what_the_tuned_one_draws(tmp_path, family_bases, name, alpha):
+def test_a_fresh_family_with_the_file_draws_what_the_tuned_one_draws(tmp_path, family_bases, tuned, name, alpha):
     family = tuned(family_bases[name], alpha=alpha, name=name)
     family.save_adapter(tmp_path / "adapter.safetensors")
     fresh = families.build(name, family_bases[name])
@@ -46,7 +50,7 @@ def test_a_fresh_family_with_the_file_draws_what_the_tuned_one_draws(tmp_path, f
     assert np.abs(drawn(fresh) - before).mean() > 0.5
 
 
-def test_the_file_loads_through_diffusers_own_pipeline(tmp_path, tiny_base):
+def test_the_file_loads_through_diffusers_own_pipeline(tmp_path, tiny_base, tuned):
     from diffusers import StableDiffusionPipeline
 
     family = tuned(tiny_base, alpha=4.0)
@@ -59,7 +63,7 @@ def test_the_file_loads_through_diffusers_own_pipeline(tmp_path, tiny_base):
     assert np.array_equal(to_uint8(pipeline(PROMPTS, generator=generators, **how).images), drawn(family))
 
 
-def test_without_its_metadata_the_strength_would_be_lost(tmp_path, tiny_base):
+def test_without_its_metadata_the_strength_would_be_lost(tmp_path, tiny_base, tuned):
     """So the two tests above see what they are there to see."""
     family = tuned(tiny_base, alpha=4.0)
     family.save_adapter(tmp_path / "adapter.safetensors")
@@ -70,7 +74,7 @@ def test_without_its_metadata_the_strength_would_be_lost(tmp_path, tiny_base):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_the_same_adapter_is_saved_as_the_same_bytes(tmp_path, family_bases, name):
+def test_the_same_adapter_is_saved_as_the_same_bytes(tmp_path, family_bases, tuned, name):
     family = tuned(family_bases[name], alpha=4.0, name=name)
     digests = set()
     for number in range(12):  # safetensors orders its metadata anew each time: one write would prove nothing
@@ -80,7 +84,7 @@ def test_the_same_adapter_is_saved_as_the_same_bytes(tmp_path, family_bases, nam
     assert len(digests) == 1
 
 
-def test_the_metadata_are_sorted_and_hold_rank_and_alpha(tmp_path, tiny_base):
+def test_the_metadata_are_sorted_and_hold_rank_and_alpha(tmp_path, tiny_base, tuned):
     tuned(tiny_base, alpha=4.0).save_adapter(tmp_path / "adapter.safetensors")
     content = (tmp_path / "adapter.safetensors").read_bytes()
     metadata = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
@@ -92,7 +96,7 @@ def test_the_metadata_are_sorted_and_hold_rank_and_alpha(tmp_path, tiny_base):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_only_the_adapter_learns(family_bases, name):
+def test_only_the_adapter_learns(family_bases, tuned, name):
     family = tuned(family_bases[name], alpha=4.0, name=name)
     learning = [name for name, weight in family.denoiser.named_parameters() if weight.requires_grad]
     assert learning
@@ -100,10 +104,10 @@ def test_only_the_adapter_learns(family_bases, name):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_fresh_adapter_changes_nothing(family_bases, name):
+def test_a_fresh_adapter_changes_nothing(family_bases, tiny_adapter, name):
     family = families.build(name, family_bases[name])
     before = drawn(family)
-    family.add_adapter(rank=2, alpha=2.0, targets=("to_q",), dropout=0.0)
+    family.add_adapter(tiny_adapter(targets=("to_q",)))
     assert np.array_equal(drawn(family), before)
 
 

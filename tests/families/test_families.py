@@ -57,6 +57,7 @@ def predicting(base, folder, prediction):
 def sample(**changes):
     values = {"id": "a-00", "frame": "a", "variant": 0, "text": "a photo", "role": "subject", "split": "train"}
     values |= {"group": "a", "width": 16, "height": 16, "place": Place(shard="", offset=0, size=0)}
+    values |= {"source_width": 16, "source_height": 16, "crop_left": 0, "crop_top": 0, "digest": ""}
     return Sample(**(values | changes))
 
 
@@ -125,6 +126,18 @@ def test_long_prompts_that_differ_early_differ(family):
     """Where the end token is cut off, all long prompts get one embedding: Lightning-AI/torchmetrics#2883."""
     for value in family.encode_prompts([EARLY, OTHER]).values():
         assert (value[0] - value[1]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_what_is_cut_off_a_prompt_is_counted_for_each_tokenizer(name, family_bases):
+    family = families.build(name, family_bases[name])
+    lost = family.tokens_lost(["a cat", "", "cat " * 600])
+    assert set(lost) == {each.name for each in family_bases[name].glob("tokenizer*")}
+    for short, empty, long in lost.values():
+        assert (short, empty) == (0, 0)
+        assert long > 0
+    more, most = (family.tokens_lost(["cat " * count]) for count in (601, 602))
+    assert all(0 < most[each][0] - more[each][0] == more[each][0] - lost[each][2] for each in lost)
 
 
 @pytest.mark.parametrize("family", ["sd15", "tiny"], indirect=True)

@@ -25,7 +25,10 @@ def encoded(request, family_bases, tiny_prepared, session_cache, tmp_path_factor
     folder = tmp_path_factory.mktemp("encoded")
     base = family_bases[request.param]
     encode.run(
-        encode.Config(family=request.param, threads=1, shard_digits=1), base=base, prepared=tiny_prepared, out=folder
+        encode.Config(family=request.param, long_captions="cut", threads=1, shard_digits=1),
+        base=base,
+        prepared=tiny_prepared,
+        out=folder,
     )
     return request.param, base, folder
 
@@ -70,7 +73,14 @@ def test_what_was_trained_is_drawn_with(encoded, tiny_prepared, tiny_training, t
     config = tiny_training(family=name, targets=TARGETS, lr=1.0)
     report = train.run(config, base=base, prepared=tiny_prepared, encoded=folder, out=tmp_path / "trained")
     assert report["steps"] == 12
-    wanted = {"subject_pictures": 3, "prior_pictures": 2, "max_prompts": 2, "size": (16, 16), "steps": 2}
+    wanted = {
+        "subject_pictures": 3,
+        "prior_pictures": 2,
+        "max_prompts": 2,
+        "checkpoints": 0,
+        "size": (16, 16),
+        "steps": 2,
+    }
     wanted |= {"guidance": 2.0, "batch": 4, "seed": 0, "threads": 1, "shard_digits": 1}
     folders = {"base": base, "prepared": tiny_prepared, "trained": tmp_path / "trained", "out": tmp_path / "drawn"}
     generate.run(generate.Config(family=name, **wanted), **folders)

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 
@@ -5,13 +7,20 @@ from stages import families, shards, tables
 from stages.errors import ModelError
 from stages.generate.stage import Config, run
 from stages.images import decode
-from stages.records import ARMS, Generation, Sample
+from stages.records import ADAPTER, BASE, Generation, Plan, Sample
 
 
 @pytest.fixture
 def config():
     def build(**others):
-        values = {"family": "tiny", "subject_pictures": 6, "prior_pictures": 4, "max_prompts": 2, "size": (16, 16)}
+        values = {
+            "family": "tiny",
+            "subject_pictures": 6,
+            "prior_pictures": 4,
+            "max_prompts": 2,
+            "checkpoints": 0,
+            "size": (16, 16),
+        }
         values |= {"steps": 2, "guidance": 2.0, "batch": 4, "seed": 0, "threads": 1, "shard_digits": 1}
         return Config(**(values | others))
 
@@ -23,7 +32,7 @@ def by_arm(folder, arm):
 
 
 def test_both_arms_have_the_same_prompts_and_seeds(tiny_generated):
-    base, adapter = (by_arm(tiny_generated, arm) for arm in ARMS)
+    base, adapter = (by_arm(tiny_generated, arm) for arm in (BASE, ADAPTER))
     assert set(base) == set(adapter)
     assert len(base) == 10
     assert sum(role == "subject" for _, _, role in base) == 6
@@ -42,7 +51,7 @@ def test_ids_are_unique_and_rows_in_their_order(tiny_generated):
 
 def test_each_row_owns_the_picture_of_its_prompt_and_seed(tiny_base, tiny_trained, tiny_generated):
     family = families.build("tiny", tiny_base)
-    for arm in ARMS:
+    for arm in (BASE, ADAPTER):
         if arm == "adapter":
             family.load_adapter(tiny_trained / "adapter.safetensors")
         for row in list(by_arm(tiny_generated, arm).values())[::3]:
@@ -52,7 +61,7 @@ def test_each_row_owns_the_picture_of_its_prompt_and_seed(tiny_base, tiny_traine
 
 
 def test_the_adapter_draws_something_else(tiny_generated):
-    base, adapter = (by_arm(tiny_generated, arm) for arm in ARMS)
+    base, adapter = (by_arm(tiny_generated, arm) for arm in (BASE, ADAPTER))
     for key, row in base.items():
         one, other = (decode(shards.read(tiny_generated, each.place)) for each in (row, adapter[key]))
         assert np.abs(one.astype(int) - other).mean() > 1
@@ -60,7 +69,7 @@ def test_the_adapter_draws_something_else(tiny_generated):
 
 def test_the_same_run_gives_the_same_bytes(config, tiny_base, tiny_prepared, tiny_trained, tiny_generated, tmp_path):
     report = run(config(), base=tiny_base, prepared=tiny_prepared, trained=tiny_trained, out=tmp_path)
-    assert report == {"pictures": 20, "prompts": 4}
+    assert report == {"pictures": 20, "prompts": 4, "arms": 2}
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {
         file.name: file.read_bytes() for file in tiny_generated.iterdir()
     }
@@ -80,3 +89,33 @@ def test_without_a_prior_only_the_subject_is_drawn(config, tiny_base, tiny_prepa
 def test_a_missing_adapter_is_an_error_that_says_what_to_do(config, tiny_base, tiny_prepared, tmp_path):
     with pytest.raises(ModelError, match=r"adapter\.safetensors: there is no adapter; `dvc repro train` makes it"):
         run(config(), base=tiny_base, prepared=tiny_prepared, trained=tmp_path, out=tmp_path / "out")
+
+
+def test_checkpoints_draw_the_same_plan_spread_over_the_training(
+    config, tiny_base, tiny_prepared, tiny_trained, tiny_generated, tmp_path
+):
+    trained = shutil.copytree(tiny_trained, tmp_path / "trained")
+    (trained / "checkpoints").mkdir()
+    for step in (2, 4, 6, 8, 10):
+        shutil.copy(trained / "adapter.safetensors", trained / "checkpoints" / f"{step:08d}.safetensors")
+    how = config(checkpoints=3, subject_pictures=2, prior_pictures=1)
+    report = run(how, base=tiny_base, prepared=tiny_prepared, trained=trained, out=tmp_path / "out")
+    assert report == {"pictures": 15, "prompts": 3, "arms": 5}
+    arms = {arm: by_arm(tmp_path / "out", arm) for arm in ("adapter", *(f"step-{n:08d}" for n in (2, 6, 10)))}
+    png = {
+        arm: {key: shards.read(tmp_path / "out", row.place) for key, row in rows.items()} for arm, rows in arms.items()
+    }
+    assert all(drawn == png["adapter"] for drawn in png.values())
+
+
+def test_the_plan_is_the_same_until_something_asked_changes(config, tiny_base, tiny_prepared, tiny_trained, tmp_path):
+    def plan(name, **others):
+        how = config(subject_pictures=1, prior_pictures=0, **others)
+        run(how, base=tiny_base, prepared=tiny_prepared, trained=tiny_trained, out=tmp_path / name)
+        return tables.read(tmp_path / name, Plan)[0]
+
+    first = plan("first")
+    assert (first.prompts, first.pictures, first.steps) == (1, 1, 2)
+    assert plan("again", batch=1) == first
+    assert plan("seed", seed=1).id != first.id
+    assert plan("guidance", guidance=3.0).id != first.id

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.prepare.buckets import fill, nearest
+from stages.prepare.buckets import Window, centre, corner, fill, mirrored, nearest
 
 BUCKETS = ((64, 64), (96, 64), (64, 96))
 SIDE = st.integers(1, 400)
@@ -66,3 +66,14 @@ def test_nothing_is_stretched():
     disc = ((rows - 100) ** 2 + (columns - 150) ** 2 < 80**2).astype(np.uint8)[..., None] * np.full(3, 255, np.uint8)
     filled = fill(disc, (64, 64))[..., 0] > 127
     assert abs(int(filled.any(axis=0).sum()) - int(filled.any(axis=1).sum())) <= 1
+
+
+def test_the_corner_is_counted_in_the_picture_as_it_is_scaled():
+    """As diffusers has it: 1200 by 800 scaled to 96 by 64, then 64 of its middle kept."""
+    assert corner(centre(1200, 800, (64, 64)), Window(0, 0, 1200, 800), (64, 64)) == (16, 0)
+    part_of_part = Window(10, 20, 100, 50)
+    assert corner(part_of_part, Window(30, 40, 400, 300), (200, 100)) == (80, 120)
+
+
+def test_the_corner_in_the_mirror_is_what_lay_right_of_the_part():
+    assert mirrored(Window(30, 40, 400, 300), 100) == Window(270, 40, 400, 300)

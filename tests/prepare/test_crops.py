@@ -155,7 +155,7 @@ def test_eyes_nose_and_mouth_come_to_their_places(bucket, angle, size):
     for x, y in marks:
         cv2.circle(pixels, (round(x), round(y)), max(3, round(6 * size)), (255, 255, 255), -1)
     face = region(200, 200, 200, 200, landmarks=tuple(map(tuple, marks.tolist())))
-    upright, scale = aligned(pixels, face, bucket, margin=0.25)
+    upright, scale, _ = aligned(pixels, face, bucket, margin=0.25)
     side = min(bucket) / 1.5
     wanted = np.array(TEMPLATE) * side / 112 + (np.array(bucket) - side) / 2
     assert upright.shape == (bucket[1], bucket[0], 3)
@@ -169,7 +169,7 @@ def test_a_large_face_comes_out_smooth():
     rows, columns = np.mgrid[:900, :900]
     chequered = np.repeat((255 * ((rows + columns) % 2)).astype(np.uint8)[..., None], 3, axis=2)
     marks = tuple((x * 7 + 60, y * 7 + 60) for x, y in TEMPLATE)
-    upright, _ = aligned(chequered, region(60, 60, 780, 780, landmarks=marks), (64, 64), margin=0.0)
+    upright, _, _ = aligned(chequered, region(60, 60, 780, 780, landmarks=marks), (64, 64), margin=0.0)
     assert np.abs(upright.astype(int) - 127).max() < 40
 
 
@@ -177,9 +177,9 @@ def test_an_aligned_photograph_has_its_nose_in_the_middle():
     astronaut = specimens.photograph("astronaut")
     marks = ((203.2, 101.7), (247.0, 104.5), (223.3, 125.1), (203.4, 142.3), (241.3, 144.4))  # by CenterFace
     face = region(182, 58, 88, 120, 0.93, marks)
-    straight, _ = aligned(astronaut, face, (112, 112), margin=0.0)
+    straight, _, _ = aligned(astronaut, face, (112, 112), margin=0.0)
     turned_marks = tuple((y, 511 - x) for x, y in marks)
-    turned, _ = aligned(
+    turned, _, _ = aligned(
         np.ascontiguousarray(np.rot90(astronaut)), region(0, 0, 9, 9, 1.0, turned_marks), (112, 112), margin=0.0
     )
     assert np.abs(straight.astype(int) - turned.astype(int)).mean() < 2
@@ -211,3 +211,14 @@ def test_a_face_without_landmarks_is_none_to_align_by():
         for mode in ("aligned", "centre")
     ]
     assert (found[0] == found[1]).all()
+
+
+def test_an_aligned_face_says_where_its_middle_lies_in_the_scaled_picture():
+    pixels = np.zeros((200, 300, 3), dtype=np.uint8)
+    marks = tuple((100 + x, 60 + y) for x, y in TEMPLATE)  # upright already, at the template's own size
+    config = Config(mode="aligned", margin=0.0, min_score=0.5)
+    result = crop(pixels, (112, 112), region(100, 60, 112, 112, landmarks=marks), config)
+    assert result.window == (0, 0, 112, 112)
+    assert result.whole == pytest.approx((100, 60, 300, 200), abs=1)
+    half = crop(pixels, (56, 56), region(100, 60, 112, 112, landmarks=marks), config)
+    assert half.whole == pytest.approx((50, 30, 150, 100), abs=1)

@@ -4,19 +4,20 @@ import dataclasses
 import hashlib
 import io
 import tracemalloc
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import date
 
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from stages import hashes, shards, tables
 from stages.errors import TableError
 from stages.images import decode, encode_png
 from stages.prepare import augment, crops
 from stages.prepare.stage import Config, run
-from stages.records import Caption, Consent, Failure, Frame, Item, Quality, Redaction, Region, Sample
+from stages.records import Caption, Consent, Failure, Frame, Item, Mask, Quality, Redaction, Region, Sample
 
 RELEASE = Consent(
     id="release-1", subjects=("S-1",), basis="model release", scope=("train",), granted="2026-01-01",
@@ -27,7 +28,13 @@ AUGMENT = augment.Config(variants=2, flip=True, min_scale=0.8, rotate=8.0, light
 
 
 def config(**others):
-    values = {"buckets": ((16, 16), (24, 16)), "heldout": 0.25, "group_distance": 64, "salt": "darkroom"}
+    values = {
+        "buckets": ((16, 16), (24, 16)),
+        "side_multiple": 8,
+        "heldout": 0.25,
+        "group_distance": 64,
+        "salt": "darkroom",
+    }
     values |= {"publish": False, "consent_on": date(2026, 6, 1)}
     return Config(**(values | {"crop": CROP, "augment": AUGMENT, "seed": 0, "shard_digits": 1} | others))
 
@@ -46,6 +53,7 @@ def picture(number, width=24, height=24, role="subject", page="", bits=None, vid
         "hash": rng.bytes(32).hex() if bits is None else f"{(1 << bits) - 1:064x}",
         "faces": (),
         "consent": "",
+        "mask": b"",
     } | others
 
 
@@ -71,6 +79,15 @@ def prepared(tmp_path):
         }
         tables.write(root / "crawl", Item, items.values())
         tables.write(root / "crawl", Consent, [RELEASE])
+        drawn = shards.write(root / "crawl" / "masks", {each["id"]: each["mask"] for each in pictures}, digits=1)
+        for each in {place.shard for place in drawn.values()}:
+            (root / "crawl" / "masks" / each).rename(root / "crawl" / f"masks-{each}")
+        masks = [
+            Mask(id=each["id"], place=dataclasses.replace(place, shard=f"masks-{place.shard}"))
+            for each in pictures
+            if (place := drawn[each["id"]]).size
+        ]
+        tables.write(root / "crawl", Mask, masks)
         frames = [
             Frame(
                 id=each["id"],
@@ -141,7 +158,7 @@ def test_every_captioned_frame_has_a_plain_crop_and_trained_ones_have_variants(p
     assert report == {
         "samples": len(samples), "groups": 20,
         "subject/heldout": 3, "subject/train": 9, "prior/heldout": 2, "prior/train": 6,
-        "mean_lost": 0.0, "most_lost": 0.0, "left_out": 0,
+        "mean_lost": 0.0, "most_lost": 0.0, "left_out": 0, "masked": 0,
     }  # fmt: skip
 
 
@@ -342,7 +359,7 @@ def test_a_consent_that_has_ended_or_does_not_cover_publishing_aligns_no_face(pr
 def test_a_face_with_consent_is_set_upright(prepared, pixels):
     shown = portraits(faces=(SEEN,), consent="release-1")
     _, samples = prepared(shown, crop=mode("aligned"), buckets=((16, 16),), out="aligned")
-    expected, _ = crops.aligned(decode(shown[0]["body"]), SEEN, (16, 16), margin=0.1)
+    expected, _, _ = crops.aligned(decode(shown[0]["body"]), SEEN, (16, 16), margin=0.1)
     assert (pixels(samples[f"{shown[0]['id']}-00"], "aligned") == expected).all()
 
 
@@ -398,3 +415,87 @@ def test_runs_leave_the_same_bytes_whatever_the_workers(prepared, tmp_path, monk
     prepared(list(reversed(MANY)), out="two", crop=mode(how))
     files = [{path.name: path.read_bytes() for path in (tmp_path / out).iterdir()} for out in ("one", "two")]
     assert files[0] == files[1]
+
+
+def ruled(number):
+    """A picture of 50 by 40 whose red says the column and whose green says the row, five for each pixel."""
+    rows, columns = np.mgrid[0:40, 0:50]
+    pixels = np.stack([5 * columns, 5 * rows, np.full_like(rows, number)], axis=-1).astype(np.uint8)
+    return picture(number, width=50, height=40, encode=lambda _: encode_png(pixels), faces=(RULED_FACE,))
+
+
+RULED_FACE = Region(left=30, top=20, width=8, height=8, score=0.9, landmarks=())
+
+
+def seen_corner(pixels, source):
+    """Left and top of ``pixels`` of a ``ruled`` picture, in the scale that they have, and whether they are mirrored."""
+    reads = pixels[..., :2].astype(float) / 5
+    across = (reads[0, -1, 0] - reads[0, 0, 0]) / (pixels.shape[1] - 1)  # pixels of the picture for each of the sample
+    down = (reads[-1, 0, 1] - reads[0, 0, 1]) / (pixels.shape[0] - 1)
+    first = source[0] - 1 - reads[0, 0, 0] if across < 0 else reads[0, 0, 0]
+    left, top = (first + 0.5) / abs(across) - 0.5, (reads[0, 0, 1] + 0.5) / down - 0.5
+    return left, top, across < 0
+
+
+@pytest.mark.parametrize(("crop", "bucket"), [("centre", (16, 16)), ("face", (16, 24)), ("centre", (64, 64))])
+def test_a_sample_says_where_in_which_picture_it_was_cut_also_in_the_mirror_and_enlarged(
+    prepared, pixels, crop, bucket
+):
+    plain = augment.Config(variants=6, flip=True, min_scale=0.3, rotate=0.0, light=0.0)
+    _, samples = prepared([ruled(n) for n in range(6)], crop=mode(crop), buckets=(bucket,), augment=plain)
+    mirrored = Counter()
+    for row in samples.values():
+        assert (row.source_width, row.source_height) == (50, 40)
+        left, top, mirror = seen_corner(pixels(row), (50, 40))
+        mirrored[mirror] += 1
+        assert (left, top) == pytest.approx((row.crop_left, row.crop_top), abs=2.5), row  # the colours are rounded
+    assert mirrored[True] > 5
+    assert len({(row.crop_left, row.crop_top) for row in samples.values()}) > 5
+
+
+def marked(number):
+    """A ``ruled`` picture whose mask is its red, so that both tell which column is which."""
+    one = ruled(number)
+    red = decode(one["body"])[..., 0]
+    return one | {"mask": encode_png(red)}
+
+
+@pytest.mark.parametrize("crop", ["centre", "face", "saliency", "aligned"])
+def test_a_mask_is_cut_mirrored_and_turned_as_its_picture(prepared, tmp_path, crop):
+    plain = augment.Config(variants=4, flip=True, min_scale=0.5, rotate=8.0, light=0.0)
+    pictures = [marked(n) for n in range(4)] + [ruled(n) for n in range(4, 7)]
+    if crop == "aligned":
+        points = ((31.0, 22.0), (36.0, 21.0), (34.0, 24.0), (32.0, 27.0), (36.0, 26.0))
+        face = dataclasses.replace(RULED_FACE, landmarks=points)
+        pictures = [each | {"faces": (face,), "consent": "release-1"} for each in pictures]
+    report, samples = prepared(pictures, crop=mode(crop), buckets=((16, 16),), augment=plain)
+    masks = tables.by_id(tmp_path / "out", Mask)
+    assert set(masks) == {id for id, row in samples.items() if row.frame in {each["id"] for each in pictures[:4]}}
+    assert report["masked"] == len(masks) > 8
+    for id, row in masks.items():
+        mask = decode(shards.read(tmp_path / "out", row.place)).astype(int)
+        red = decode(shards.read(tmp_path / "out", samples[id].place))[..., 0].astype(int)
+        assert mask.shape == (16, 16, 3)
+        assert np.abs(mask[..., 0] - red).mean() < 8  # a mask's pixels are the nearest, a picture's the mean
+        assert red.std() > 10
+
+
+def test_light_does_not_touch_a_mask(prepared, tmp_path):
+    bright = augment.Config(variants=4, flip=False, min_scale=1.0, rotate=0.0, light=0.5)
+    white = [each | {"mask": encode_png(np.full((24, 24), 200, dtype=np.uint8))} for each in MANY[:6]]
+    prepared(white, augment=bright)
+    masks = tables.read(tmp_path / "out", Mask)
+    assert len(masks) > 20
+    assert all((decode(shards.read(tmp_path / "out", row.place)) == 200).all() for row in masks)
+
+
+def test_a_mask_of_another_size_is_one_message(prepared):
+    small = MANY[0] | {"mask": encode_png(np.zeros((12, 24), dtype=np.uint8))}
+    with pytest.raises(TableError, match="the mask of file:a has 24 x 12 pixels and the picture 24 x 24; draw it in"):
+        prepared([small, *MANY[1:]])
+
+
+def test_a_bucket_that_the_family_cannot_take_is_refused():
+    assert config(buckets=((48, 32),), side_multiple=16).buckets == ((48, 32),)
+    with pytest.raises(ValidationError, match="a bucket of 32 x 40 pixels does not fit the family; both sides must be"):
+        config(buckets=((48, 32), (32, 40)), side_multiple=16)

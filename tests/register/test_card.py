@@ -8,6 +8,11 @@ from stages.register import card
 
 SCORE = Score(
     id="heldout_loss",
+    metric="heldout_loss",
+    arm="adapter",
+    clusters=3,
+    unit="group",
+    definition="0" * 16,
     base=0.123456,
     adapter=0.1,
     delta=-0.023456,

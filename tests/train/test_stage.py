@@ -7,7 +7,7 @@ import torch
 
 from stages import embeddings, families, machine, tables
 from stages.errors import ModelError
-from stages.records import Point, Sample
+from stages.records import Failure, Point, Sample
 from stages.train import stage
 
 
@@ -171,3 +171,16 @@ def test_the_digest_of_a_checkpoint_sees_settings_and_files(tiny_training, tmp_p
     assert stage.digest(tiny_training(lr=0.06), *folders) != digest
     (folders[2] / "file").write_bytes(b"2")
     assert stage.digest(tiny_training(), *folders) != digest
+
+
+def test_what_no_step_saw_is_listed_with_its_reason(tiny_base, tiny_prepared, tiny_encoded, tiny_training, tmp_path):
+    config = tiny_training(steps=1, batch=2, prior_share=0.5)
+    report = stage.run(config, base=tiny_base, prepared=tiny_prepared, encoded=tiny_encoded, out=tmp_path)
+    missed = tables.read(tmp_path, Failure)
+    assert report["unseen"] == len(missed) == 5  # of seven
+    assert {row.reason for row in missed} == {"1 steps end before a whole pass"}
+
+
+def test_a_prior_that_weighs_nothing_teaches_nothing(trained, tiny_training, tmp_path):
+    half, none = (trained(tiny_training(prior_weight=weight), tmp_path / f"{weight}.ckpt")[0] for weight in (0.5, 0.0))
+    assert half != none

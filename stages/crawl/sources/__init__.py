@@ -24,6 +24,7 @@ class Found:
     signals: tuple[Signal, ...]
     consent: str
     body: bytes
+    mask: bytes = b""  # a picture of which parts count, where somebody drew one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,8 @@ last pattern that fits wins, key by key, and a file in a deeper folder goes befo
     "portraits/*": {consent: release-2026-07}
     "lent.jpg":    {licence: CC-BY-NC-4.0, author: A. Friend, url: https://example.org/lent}
 
-``cat.txt`` beside ``cat.jpg`` is its caption, written by hand. Without a licence a picture is refused later, by reason.
-A pattern that fits no file, a caption without its picture and whatever an archive hides are said and not passed over.
+``cat.txt`` beside ``cat.jpg`` is its caption, written by hand, and ``cat.mask.png`` its mask. Without a licence a picture is refused later, by reason.
+A pattern that fits no file, a caption or mask without its picture and whatever an archive hides are said and not passed over.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,6 +31,7 @@ PICTURES = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", "
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 ARCHIVES = (".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip", ".zst")
 RIGHTS = "rights.yaml"
+MASK = ".mask.png"
 TEXT = 1024 * 1024  # bytes of a caption or a file of rights
 PAPERS = (
     "blocklist",
@@ -94,7 +95,7 @@ def build(config: Config) -> Source:
 def _brought(place: Path, files: Files, *, limit: int) -> Iterator[Found | Missed]:
     rules = _rules(place, files)
     names = [name for name in sorted(files.names) if not _is_litter(name)]
-    media = [name for name in names if _suffix(name) in PICTURES + VIDEOS]
+    media = [name for name in names if _suffix(name) in PICTURES + VIDEOS and not name.endswith(MASK)]
     yield from (_missed(name, fault) for name, fault in sorted(files.faults.items()) if not _is_litter(name))
     yield from (
         _missed(name, "an archive inside; name it in path, it is not opened")
@@ -104,10 +105,14 @@ def _brought(place: Path, files: Files, *, limit: int) -> Iterator[Found | Misse
     for rule in rules:
         if not any(rule.fits(name) for name in media):
             yield _missed(f"{rule.home}{RIGHTS}", f"its pattern {rule.pattern!r} fits no picture and no video")
-    shown = {str(PurePosixPath(name).with_suffix(".txt")) for name in media}
+    shown = {_beside(name, ".txt") for name in media}
     for name in names:
         if _suffix(name) == ".txt" and name not in shown and PurePosixPath(name).stem.lower() not in PAPERS:
             yield _missed(name, "a caption without its picture")
+    masks = {_beside(name, MASK) for name in media if _suffix(name) in PICTURES}
+    yield from (
+        _missed(name, "a mask without its picture") for name in names if name.endswith(MASK) and name not in masks
+    )
     for name in media:
         yield _found(name, files, rules, limit=limit)
 
@@ -149,6 +154,7 @@ def _rights(where: str, name: str, files: Files) -> Mapping[str, Mapping[str, An
 def _found(name: str, files: Files, rules: list[Rule], *, limit: int) -> Found | Missed:
     try:
         body = files.read(name, limit=limit)
+        mask = files.read(marks, limit=limit) if (marks := _beside(name, MASK)) in files.names else b""
     except Broken as error:
         return _missed(name, str(error))
     try:
@@ -173,16 +179,22 @@ def _found(name: str, files: Files, rules: list[Rule], *, limit: int) -> Found |
         signals=(),
         consent=rights.consent,
         body=body,
+        mask=mask,
     )
 
 
 def _caption(name: str, files: Files) -> str:
-    words = str(PurePosixPath(name).with_suffix(".txt"))
+    words = _beside(name, ".txt")
     return files.read(words, limit=TEXT).decode("utf-8", errors="replace").strip() if words in files.names else ""
 
 
 def _missed(name: str, reason: str) -> Missed:
     return Missed(url=f"file:{name}", reason=reason, forbidden=False)
+
+
+def _beside(name: str, suffix: str) -> str:
+    """The name of the file that says something of the file ``name``."""
+    return str(PurePosixPath(name).with_suffix(suffix))
 
 
 def _suffix(name: str) -> str:

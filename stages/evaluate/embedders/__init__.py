@@ -12,6 +12,11 @@ from stages.images import Pixels
 class Embedder(Protocol):
     """Features of pictures."""
 
+    @property
+    def identity(self) -> str:
+        """What its features depend on: they may be compared with those of the same identity alone."""
+        ...
+
     def __call__(self, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
         """float64[N, D] of N pictures, uint8[H, W, 3] RGB."""
         ...

@@ -304,3 +304,15 @@ def test_names_that_differ_in_case_are_two_pictures(bring_zip):
         ("file:A.jpg", b"2", "Ann"),
         ("file:a.jpg", b"1", ""),
     ]
+
+
+def test_a_mask_lies_beside_its_picture_and_is_none(bring):
+    found = bring({"a/cat.jpg": b"1", "a/cat.mask.png": b"2", "dog.png": b"3", "cow.mask.png": b"4", "film.mp4": b"5"})
+    assert [(each.url, each.body, each.mask) for each in found if isinstance(each, Found)] == [
+        ("file:a/cat.jpg", b"1", b"2"),
+        ("file:dog.png", b"3", b""),
+        ("file:film.mp4", b"5", b""),
+    ]
+    assert [(each.url, each.reason) for each in found if isinstance(each, Missed)] == [
+        ("file:cow.mask.png", "a mask without its picture")
+    ]

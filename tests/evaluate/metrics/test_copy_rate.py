@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from stages.evaluate import copies
-from stages.evaluate.copies import copied
+from stages.evaluate.metrics import copy_rate as copies
+from stages.evaluate.metrics.copy_rate import copied
 
 
 def drawn(seed, count, width=384):

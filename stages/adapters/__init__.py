@@ -1,23 +1,47 @@
-"""LoRA files: how an adapter is put on a network, written and told apart. Tensors are float32 on disk."""
+"""Adapters: how one is put on networks, written and told apart. Each kind is a file. Tensors are float32 on disk."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
+
+from stages import plugins
+from stages.config import settings
 from stages.errors import ModelError
 from stages.tables import replace
 
 
-def add(network: Any, *, rank: int, alpha: float, targets: Sequence[str], dropout: float) -> None:
-    """Give ``network`` a fresh LoRA, drawn from torch's global generator.
+@settings
+class Adapter:
+    """What is put on the networks of a family."""
+
+    kind: dict[str, Any]  # one of the kinds of this package, and its settings
+    rank: Annotated[int, Field(gt=0)]
+    alpha: Annotated[float, Field(gt=0)]  # the adapter's strength is alpha / rank
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    targets: tuple[str, ...]  # ends of the names of the denoiser's layers that are adapted
+    text_targets: tuple[str, ...]  # and of the text encoders'
+
+
+# A kind: peft's configuration of an adapter on layers whose names end as one of the targets.
+Kind = Callable[[Adapter, Sequence[str]], Any]
+
+
+def add(network: Any, adapter: Adapter, targets: Sequence[str]) -> None:
+    """Give ``network`` a fresh adapter on the layers ``targets``, drawn from torch's global generator.
 
     Raises:
         ValueError: when it has no layer whose name ends as one of ``targets``.
     """
-    from peft import LoraConfig
+    kind: Kind = plugins.build(__name__, adapter.kind)
+    network.add_adapter(kind(adapter, targets))
 
-    network.add_adapter(LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(targets), lora_dropout=dropout))
+
+def weights(networks: Mapping[str, Any]) -> list[Any]:
+    """What is trained of ``networks``: their adapters, in the order of the networks."""
+    return [weight for network in networks.values() for weight in network.parameters() if weight.requires_grad]
 
 
 def save(file: Path, networks: Mapping[str, Any]) -> None:
@@ -50,6 +74,7 @@ def load(file: Path, pipeline: Any) -> None:
     """
     if not file.is_file():
         raise ModelError(f"{file}: there is no adapter; `dvc repro train` makes it")
+    pipeline.unload_lora_weights()  # two adapters on one network would add up
     pipeline.load_lora_weights(str(file.parent), weight_name=file.name)
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.evaluate.frechet import distance
+from stages.evaluate.metrics.frechet import distance
 
 
 def with_covariance(rng, mean, root, count):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from stages.evaluate.bootstrap import interval
+from stages.bootstrap import interval, tail
 
 
 def mean_interval(values, groups, *, resamples=300, seed=0):
@@ -24,6 +24,20 @@ def test_most_intervals_hold_the_truth():
         low, high = mean_interval(values, range(30), resamples=200, seed=seed)
         hits += low <= 1 <= high
     assert 0.87 <= hits / 200 <= 0.99
+
+
+@pytest.mark.parametrize(("groups", "share"), [(2, 0.0), (7, 0.0041), (10, 0.0086), (25, 0.0176), (2000, 0.02497)])
+def test_fewer_groups_have_their_percentiles_farther_out(groups, share):
+    assert tail(groups) == pytest.approx(share, abs=1e-4)
+
+
+def test_few_groups_hold_the_truth_as_often_as_many():
+    rng = np.random.default_rng(0)
+    hits = 0
+    for seed in range(250):
+        low, high = mean_interval(rng.standard_normal(10), range(10), resamples=200, seed=seed)
+        hits += low <= 0 <= high
+    assert 0.91 <= hits / 250 <= 0.99
 
 
 def test_groups_are_drawn_whole():

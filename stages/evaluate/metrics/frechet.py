@@ -1,0 +1,87 @@
+"""The Fréchet distance between two sets of features, exact where there are fewer pictures than features.
+
+``fd_NAME`` bears the name of its features; ``fid`` is the one of Inception's. It falls with the number of pictures, so
+distances of other numbers cannot be compared: beside it stands ``fd_NAME_null``, that of as many real pictures which
+training saw, which no model is expected to beat.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from stages.config import settings
+from stages.evaluate import scores
+from stages.evaluate.evidence import Evidence
+from stages.evaluate.metrics import Metric
+from stages.records import BASE, ROLES, Role, Score
+
+Features = NDArray[np.float64]  # float64[N, D]
+
+
+@settings
+class Config:
+    """What the prior may lose."""
+
+    margin: Annotated[float, Field(ge=0)]  # share of the base's distance
+
+
+def build(config: Config) -> Metric:
+    """The metric, by each embedder and for both roles."""
+
+    def measured(evidence: Evidence) -> Iterator[Score]:
+        for role in ROLES:
+            for embedder in evidence.embedders if evidence.comparable(role) else ():
+                yield from _of_arms(evidence, embedder, role, config.margin)
+                yield from _null(evidence, embedder, role)
+
+    return measured
+
+
+def _of_arms(evidence: Evidence, embedder: str, role: Role, margin: float) -> Iterator[Score]:
+    """The reference stays as it is: the interval says how the distance varies with what is generated."""
+    real = evidence.real(embedder, role, "heldout")
+    clusters = scores.by_prompt(evidence.pictures.by_arm(evidence.base, role))
+    for arm in evidence.adapters:
+        drawn = [evidence.drawn(embedder, each, role) for each in (evidence.base, arm)]
+        base, adapter = (lambda picks, of=features: distance(of[picks], real) for features in drawn)
+        kept = margin if role == "prior" else None
+        question = evidence.question(_name(embedder, role), arm, "lower", by=evidence.by(embedder), margin=kept)
+        yield scores.compared(question, (base, adapter), clusters, evidence.how)
+
+
+def _null(evidence: Evidence, embedder: str, role: Role) -> Iterator[Score]:
+    """Real pictures of training against those held out, as many as were generated or as there are."""
+    seen = evidence.real(embedder, role, "train")[: len(evidence.pictures.by_arm(evidence.base, role))]
+    if len(seen) < 2:
+        return
+    clusters = scores.by_group(evidence.pictures.plain(role, "train")[: len(seen)])
+    question = evidence.question(f"{_name(embedder, role)}_null", BASE, "neither", by=evidence.by(embedder))
+    yield scores.landmark(question, distance(seen, evidence.real(embedder, role, "heldout")), clusters)
+
+
+def _name(embedder: str, role: Role) -> str:
+    if embedder == "inception":
+        return "fid" if role == "subject" else "fid_prior"
+    return f"fd_{embedder}" if role == "subject" else f"fd_prior_{embedder}"
+
+
+def distance(one: Features, other: Features) -> float:
+    """Squared Fréchet distance of the Gaussians fitted to two sets of features.
+
+    |m1 - m2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2); Dowson and Landau, 1982, and Heusel et al., arXiv 1706.08500. The
+    last trace is the sum of the singular values of C1 C2^T, C being the centred features over sqrt(n - 1): no square
+    root of a matrix, no imaginary part, and 0 for equal sets whatever their size. It needs two pictures of each.
+    """
+    factor_one, factor_other = _factor(one), _factor(other)
+    shared = np.linalg.svd(factor_one @ factor_other.T, compute_uv=False).sum()
+    spread = float((factor_one**2).sum() + (factor_other**2).sum() - 2 * shared)
+    return float(((one.mean(0) - other.mean(0)) ** 2).sum()) + max(0.0, spread)
+
+
+def _factor(features: Features) -> Features:
+    """A matrix C of at most D rows whose C^T C is the covariance."""
+    centred = (features - features.mean(0)) / np.sqrt(len(features) - 1)
+    return np.asarray(np.linalg.qr(centred, mode="r")) if len(centred) > centred.shape[1] else centred
