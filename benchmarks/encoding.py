@@ -1,4 +1,4 @@
-"""What one new picture costs where a thousand are encoded: ``python benchmarks/encoding.py [--count N] [--family-folder F]``.
+"""What one new picture costs where a thousand are encoded: ``python benchmarks/encoding.py [--count N] [--side PIXELS]``.
 
     first       the stage over N pictures, each with its own caption, into an empty cache folder
     again       the same with nothing new: no model is loaded
@@ -22,7 +22,7 @@ import numpy as np
 
 from stages import shards, tables
 from stages.images import encode_png
-from stages.records import Sample
+from stages.records import Mask, Sample
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -34,11 +34,11 @@ import torch, diffusers, transformers, safetensors.torch
 from stages import families
 from stages.encode.stage import Config, run
 name, base, prepared, out, side = json.loads(sys.argv[1])
-how = Config(family=name, long_captions="cut", threads=1, shard_digits=1)
+how = Config(family=name, base_precision="fp32", long_captions="cut", threads=1, shard_digits=1)
 torch.set_num_threads(1)
 family = families.build(name, Path(base))
 family.encode_pictures(np.zeros((1, side, side, 3), np.uint8)), family.encode_prompts(["a"]), family.tokens_lost(["a"])
-families.build = lambda *_: family
+families.build = lambda *_, **__: family
 start = time.process_time()
 run(how, base=Path(base), prepared=Path(prepared), out=Path(out))
 print(time.process_time() - start)
@@ -61,6 +61,7 @@ def prepared(folder: Path, count: int, side: int) -> Path:
     places = shards.write(folder, files, digits=1)
     ids = (f"{row['frame']}-00" for row in rows)
     tables.write(folder, Sample, [Sample(**row, id=id, place=places[id]) for row, id in zip(rows, ids, strict=True)])
+    tables.write(folder, Mask, [])
     return folder
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stages import denoising, tensors
+from stages import denoising, families, tensors
 from stages.families import Family
 from stages.records import Sample
 
@@ -62,8 +62,17 @@ def read(folder: Path) -> Embeddings:
 
 
 def heldout_losses(family: Family, embeddings: Embeddings, sample: Sample, *, seed: int) -> list[float]:
-    """``denoising.fixed_loss`` for ``sample`` with its own words: a number for each of ``denoising.FIXED_PARTS``."""
+    """``denoising.fixed_loss`` for ``sample`` with its own words: a number for each of ``denoising.FIXED_PARTS``.
+
+    The words are encoded anew where an adapter is on their encoders.
+    """
     latents, conditions = embeddings.of(sample)
+    if families.trains_words(family):
+        import torch
+
+        with torch.no_grad():
+            words = family.encode_prompts([sample.text])
+        conditions = {**conditions, **{name: value[0] for name, value in words.items()}}
     device = family.denoiser.device
     there = {name: value.to(device) for name, value in conditions.items()}
     seed = denoising.picture_seed(seed, sample.id)

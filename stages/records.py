@@ -54,10 +54,11 @@ class Item:
     title: str
     author: str
     credit: str  # the credit line that the source asks for; empty when it asks for none
-    licence: str  # SPDX or LicenseRef-…, the strictest that was stated; empty when none was, or one is unknown
+    licence: str  # SPDX or LicenseRef-…, the strictest that anyone stated; empty when none was, or one is unknown
     licence_evidence: tuple[Evidence, ...]
     signals: tuple[Signal, ...]  # on training with it, for and against
     consent: str  # id of the consent record that covers the people in it; empty when there is none
+    group: str  # whatever shares it never crosses the split: by the user's word or the file's name; empty for pages
     place: Place  # in crawl's shards
 
 
@@ -149,7 +150,9 @@ class Ruling:
     policy: str  # its name, as in conf/policy
     commercial: bool  # the declared use: the model may earn money
     publish: bool  # its weights leave the house
-    adapt: bool  # pictures are changed
+    word_of: Literal[
+        "all", "sidecar"
+    ]  # whose statements on licences counted; sidecar: only what the user stated by hand
     settings: Mapping[str, str]  # all of the policy, as text: "use.publish" to "true"
     consent_on: str  # YYYY-MM-DD, the day on which a consent had to count
 
@@ -161,7 +164,7 @@ class Verdict:
     id: str
     keep: bool
     reason: str
-    twin: str  # id of the frame that was kept in its stead, for the reason "twin"
+    twin: str  # id of the frame that stays in its stead, or whose refusal it shares: "twin", "twin of opted out" …
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

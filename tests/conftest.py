@@ -156,7 +156,7 @@ def tiny_encoded(tmp_path_factory, tiny_base, tiny_prepared, session_cache):
 
     folder = tmp_path_factory.mktemp("tiny") / "encoded"
     stage.run(
-        stage.Config(family="tiny", long_captions="cut", threads=1, shard_digits=1),
+        stage.Config(family="tiny", base_precision="fp32", long_captions="cut", threads=1, shard_digits=1),
         base=tiny_base,
         prepared=tiny_prepared,
         out=folder,
@@ -183,9 +183,11 @@ def tiny_adapter():
     """A LoRA of rank two on ``TARGETS``; give others to change it, ``kind`` by its name."""
     from stages.adapters import Adapter
 
+    own = {"lokr": {"factor": -1, "decompose_both": False}, "loha": {"effective_conv2d": True}}
+
     def adapter(*, kind="lora", **others):
         values = {"rank": 2, "alpha": 2.0, "dropout": 0.0, "targets": TARGETS, "text_targets": ()}
-        return Adapter(kind={"name": kind}, **(values | others))
+        return Adapter(kind={"name": kind, **own.get(kind, {})}, **(values | others))
 
     return adapter
 
@@ -207,6 +209,8 @@ def tiny_training(tiny_noise):
             "alpha": 4.0,
             "dropout": 0.0,
             "targets": TARGETS,
+            "text_targets": (),
+            "base_precision": "fp32",
             "steps": 12,
         }
         values |= {"batch": 4, "prior_share": 0.5, "prior_weight": 1.0, "precision": "32-true", "seed": 3, "threads": 1}
@@ -227,6 +231,30 @@ def tiny_trained(tmp_path_factory, tiny_base, tiny_prepared, tiny_encoded, tiny_
 
 
 @pytest.fixture(scope="session")
+def tiny_export():
+    """What the exported files of ``tiny_training`` should say; give others to change it."""
+    from stages.export.stage import Config
+
+    def config(**others):
+        values = {"title": "coins-lora", "family": "tiny", "subject": "coins", "base_name": "Tiny"}
+        values |= {"base_licence": "Apache-2.0", "batch": 4, "lr": 0.05, "seed": 3}
+        return Config(**(values | others))
+
+    return config
+
+
+@pytest.fixture(scope="session")
+def tiny_exported(tmp_path_factory, tiny_base, tiny_upstream, tiny_prepared, tiny_trained, tiny_export):
+    """What export leaves of ``tiny_trained``."""
+    from stages.export import stage
+
+    folder = tmp_path_factory.mktemp("tiny") / "exported"
+    upstream = {name: tiny_upstream / name for name in ("crawled", "frames", "cleaned")}
+    stage.run(tiny_export(), base=tiny_base, prepared=tiny_prepared, trained=tiny_trained, out=folder, **upstream)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny_generated(tmp_path_factory, tiny_base, tiny_prepared, tiny_trained, session_cache):
     """What generate leaves: six pictures of the subject and four of the prior, by each arm."""
     from stages.generate import stage
@@ -234,6 +262,7 @@ def tiny_generated(tmp_path_factory, tiny_base, tiny_prepared, tiny_trained, ses
     folder = tmp_path_factory.mktemp("tiny") / "generated"
     config = stage.Config(
         family="tiny",
+        base_precision="fp32",
         subject_pictures=6,
         prior_pictures=4,
         max_prompts=2,
@@ -255,7 +284,7 @@ def tiny_ruling():
     """By the policy of a studio that may publish and sell."""
     from stages.records import Ruling
 
-    use = {"commercial": True, "publish": True, "adapt": True}
+    use = {"commercial": True, "publish": True, "word_of": "all"}
     values = {"use.publish": "true", "unlicensed": "review"}
     return Ruling(id="5" * 64, policy="studio", settings=values, consent_on="2026-06-01", **use)
 
@@ -307,7 +336,7 @@ def _item(id, place, stays):
 
     values = {"url": f"https://a.test/{id[:8]}.png", "page": "https://a.test/", "kind": "image", "alt": "a photo"}
     values |= {"title": "<script>alert('title')</script>", "author": "A & B", "licence": "CC0-1.0" if stays else ""}
-    return Item(id=id, **values, licence_evidence=(), signals=(), credit="", consent="", place=place)
+    return Item(id=id, **values, licence_evidence=(), signals=(), credit="", consent="", group="", place=place)
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,8 @@ __all__ = ["Config", "run"]
 
 log = logging.getLogger(__name__)
 
+RIGHTS = "rights.yaml"  # of the source ``folder``: beside the pictures or inside their archive
+UNSTATED = ("licence unknown", rights.RESERVED, "licences conflict")  # what a word of the owner settles
 EMBEDDINGS = "embedding"  # the tensors that ``measure`` may leave, by frame
 
 
@@ -38,25 +40,29 @@ def run(config: Config, *, own: Path, crawled: Path, frames: Path, measured: Pat
     check_measured(quality, config)
     listed = blocklist.read(own, config.blocklist)
     comparable = [each for each in quality if each.hash_quality >= config.min_hash_quality]
+    consents = tables.read(crawled, Consent)
     known = Known(
         items=items,
         quality={each.id: each for each in quality},
         blocked=blocklist.blocked(stills, comparable, listed, distance=config.blocked_distance),
         consents=rights.consents(
-            tables.read(crawled, Consent),
+            consents,
             on=config.consent_on,
             scopes=rights.needed(publish=config.policy.use.publish),
         ),
+        withdrawn=rights.withdrawn(consents, on=config.consent_on),
         vectors=_vectors(measured) if config.likeness is not None else {},
     )
     verdicts, advice = judge(stills, known, config), suggestions(quality, config)
-    sources = balance(stills, items, verdicts, thin=config.thin)
+    ruling = rights.ruling(config.policy, consent_on=config.consent_on)
+    judged = {id: rights.as_ruled(item, ruling) for id, item in items.items()}
+    sources = balance(stills, judged, verdicts, thin=config.thin)
     tables.write(out, Verdict, verdicts)
     tables.write(out, Balance, sources)
     tables.write(out, Suggestion, advice)
-    ruling = rights.ruling(config.policy, consent_on=config.consent_on)
     tables.write(out, Ruling, [ruling])
     log.info("clean: by the policy %s, for a use that is %s", ruling.policy, rights.use(ruling))
+    _check(verdicts, {frame.id: items[frame.item] for frame in stills}, own=own)
     return {**_outcome(verdicts), **_groups(verdicts), **summary(sources), **_advised(advice)}
 
 
@@ -68,29 +74,31 @@ def _vectors(measured: Path) -> Mapping[str, NDArray[np.float32]]:
     return {id: tensor.float().numpy() for id, tensor in tensors.read(measured, EMBEDDINGS).items()}
 
 
+def _check(verdicts: Sequence[Verdict], items: Mapping[str, Item], *, own: Path) -> None:
+    """Raise TableError when none stays: which rule refused how many, and where the user can state rights to files of theirs."""
+    if any(verdict.keep for verdict in verdicts):
+        return
+    dropped = Counter(each.reason for each in verdicts)
+    commonest = sorted(dropped.items(), key=lambda pair: (-pair[1], pair[0]))
+    why = ", ".join(f"{count} {reason}" for reason, count in commonest)
+    unstated = sum(each.reason in UNSTATED and not items[each.id].page for each in verdicts)
+    theirs = f"state the licence of the {unstated} files of your own in {own / RIGHTS}, " if unstated else ""
+    raise TableError(
+        f"clean: none of {len(verdicts)} frames stays ({why}); "
+        f"{theirs}loosen conf/clean.yaml, choose another of conf/policy or add pictures"
+    )
+
+
 def _outcome(verdicts: Sequence[Verdict]) -> Report:
     dropped = Counter(verdict.reason for verdict in verdicts if not verdict.keep)
     kept = sum(verdict.keep for verdict in verdicts)
-    if not kept:
-        why = ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items()))
-        raise TableError(
-            f"clean: none of {len(verdicts)} frames stays ({why}); {_remedy(dropped.most_common(1)[0][0])}"
-        )
     return {"kept": kept} | {f"dropped/{reason.replace(' ', '_')}": count for reason, count in sorted(dropped.items())}
-
-
-def _remedy(reason: str) -> str:
-    """What the user can do where ``reason`` refused the most."""
-    if reason in ("licence unknown", "licences conflict"):
-        return "state the rights to pictures of your own in rights.yaml (data/own/README.md), or choose another of conf/policy"
-    if reason.startswith(("licence", "signal", "opted")):
-        return "add pictures that may be used so, or choose the policy of another use (conf/policy)"
-    return "loosen conf/clean.yaml or add pictures"
 
 
 def _groups(verdicts: Sequence[Verdict]) -> Report:
     """How many kept frames stand for others too, and how many frames the largest such group has."""
-    sizes = Counter(verdict.twin for verdict in verdicts if verdict.twin)
+    kept = {verdict.id for verdict in verdicts if verdict.keep}
+    sizes = Counter(verdict.twin for verdict in verdicts if verdict.twin in kept)
     return {"twins/groups": len(sizes), "twins/largest": 1 + max(sizes.values(), default=0)}
 
 

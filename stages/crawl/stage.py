@@ -94,6 +94,7 @@ def _item(digest: str, same: list[Found], inside: Embedded, place: Place) -> Ite
         licence_evidence=tuple(dict.fromkeys(one for each in evidence for one in each)),
         signals=tuple(dict.fromkeys((*(one for each in same for one in each.signals), *inside.signals))),
         consent=first.consent if all(each.consent == first.consent for each in same) else "",
+        group=min(filter(None, (each.group for each in same)), default=""),
         place=place,
     )
 

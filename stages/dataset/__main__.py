@@ -2,7 +2,7 @@
 
 It reads what the stages crawl, frames, clean, anonymise and prepare left, and changes nothing of it. Every format comes
 with ``README.md``, a card that names policy, licences and authors. Pictures that a policy chose for no publication are
-written only on the word that they stay in the house.
+written only on the word that they stay in the house, and without it nobody is shown whose consent does not cover that.
 """
 
 import argparse
@@ -62,18 +62,31 @@ def _written(given: argparse.Namespace) -> str:
             f"{stores.clean}: the policy {ruling.policy} chose these pictures for no publication; "
             "give --in-house where the copy stays in the house, or choose them by another policy"
         )
-    chosen = entries.read(stores, variants=given.variants)
+    records, chosen = tables.read(stores.crawl, Consent), entries.read(stores, variants=given.variants)
+    if not given.in_house:
+        chosen = _shown(chosen, records, ruling)
     pixels = entries.whole(stores) if given.pixels == "whole" else entries.prepared(stores)
     way: Format = import_module(f"{FORMATS}.{given.format}")
     temporary = given.out.with_name(f".{given.out.name}.{os.getpid()}.tmp")
     try:
         way.write(temporary, chosen, pixels)
-        grounds = card.Grounds(ruling=ruling, records=tables.read(stores.crawl, Consent))
+        grounds = card.Grounds(ruling=ruling, records=records)
         replace(temporary / "README.md", card.written(chosen, way.SPLITS, grounds).encode())
         temporary.replace(given.out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return counted(len(chosen), "picture")
+
+
+def _shown(chosen: list[entries.Entry], records: Sequence[Consent], ruling: Ruling) -> list[entries.Entry]:
+    """What may be passed on of ``chosen``, with a word on what is left out."""
+    kept = entries.shown(chosen, records, ruling)
+    if len(kept) < len(chosen):
+        left = counted(len(chosen) - len(kept), "picture")
+        log.info("%s left out: the people in them did not agree to be shown; see scope in data/own/consent.yaml", left)
+    if not kept:
+        raise TableError("the people in all pictures agreed to no showing; give --in-house where the copy stays there")
+    return kept
 
 
 if __name__ == "__main__":

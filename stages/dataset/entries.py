@@ -1,13 +1,14 @@
 """One picture of the data set with all that one must know to use it, joined from the stages' tables."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
 from stages import attribution, rights, shards, tables
 from stages.images import decode
-from stages.records import Frame, Item, Redaction, Role, Ruling, Sample
+from stages.records import Consent, Frame, Item, Redaction, Role, Ruling, Sample
 
 SPLITS: dict[str, Literal["train", "test"]] = {"train": "train", "heldout": "test"}  # the names that others know
 
@@ -61,7 +62,7 @@ def read(stores: Stores, *, variants: bool) -> list[Entry]:
     Raises:
         TableError: when a stage has not run.
     """
-    items, frames = tables.by_id(stores.crawl, Item), tables.by_id(stores.frames, Frame)
+    items, frames = _items(stores), tables.by_id(stores.frames, Frame)
     (ruling,) = tables.read(stores.clean, Ruling)
     redacted = {row.id: row.regions for row in tables.read(stores.anonymise, Redaction)}
     return [
@@ -69,6 +70,19 @@ def read(stores: Stores, *, variants: bool) -> list[Entry]:
         for sample in tables.read(stores.prepare, Sample)
         if variants or not sample.variant
     ]
+
+
+def shown(entries: Sequence[Entry], records: Sequence[Consent], ruling: Ruling) -> list[Entry]:
+    """Those of ``entries`` that may be passed on as pictures, for a model that may be published.
+
+    Consent to training and publishing keeps a face recognisable for the model; that the picture itself is shown is another
+    thing to agree to. Where a consent does not count the face was made unrecognisable, and nobody is shown.
+    """
+    on, scopes = date.fromisoformat(ruling.consent_on), rights.needed(publish=ruling.publish)
+    kept = rights.consents(records, on=on, scopes=scopes)
+    open_ = rights.consents(records, on=on, scopes=(*scopes, "show"))
+    closed = {id for id, void in kept.items() if not void and open_[id]}
+    return [entry for entry in entries if entry.consent not in closed]
 
 
 def prepared(stores: Stores) -> Callable[[Entry], bytes]:
@@ -82,7 +96,7 @@ def whole(stores: Stores) -> Callable[[Entry], bytes]:
 
     Its only metadata is licence and credit, as in what ``anonymise`` and ``prepare`` write.
     """
-    items, frames = tables.by_id(stores.crawl, Item), tables.by_id(stores.frames, Frame)
+    items, frames = _items(stores), tables.by_id(stores.frames, Frame)
     redacted = {row.id: row.place for row in tables.read(stores.anonymise, Redaction)}
     folders = {"crawl": stores.crawl, "frames": stores.frames}
 
@@ -93,6 +107,12 @@ def whole(stores: Stores) -> Callable[[Entry], bytes]:
         return attribution.encode_png(decode(shards.read(folders[frame.store], frame.place)), items[frame.item])
 
     return pixels
+
+
+def _items(stores: Stores) -> dict[str, Item]:
+    """Every item by its id, with the licence that ``clean`` went by."""
+    (ruling,) = tables.read(stores.clean, Ruling)
+    return {item.id: rights.as_ruled(item, ruling) for item in tables.read(stores.crawl, Item)}
 
 
 def _entry(sample: Sample, item: Item, redacted: int, ruling: Ruling) -> Entry:

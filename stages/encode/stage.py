@@ -20,6 +20,7 @@ from stages.encode.memory import Named
 from stages.errors import TableError
 from stages.families import Family
 from stages.images import decode
+from stages.pipelines import Precision
 from stages.records import Mask, Report, Sample
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ class Config:
     """Which family encodes."""
 
     family: str
+    base_precision: Precision  # of the frozen weights
     long_captions: Literal["cut", "refuse"]  # what becomes of one that is longer than an encoder takes
     threads: Annotated[int, Field(gt=0)]  # of torch: another number gives other bits
     shard_digits: Annotated[int, Field(ge=1, le=4)]
@@ -47,7 +49,7 @@ def run(config: Config, *, base: Path, prepared: Path, out: Path) -> Report:
         TableError: when a caption is longer than an encoder takes and ``config`` refuses such.
     """
     machine.use_threads(config.threads)
-    family = families.build(config.family, base)
+    family = families.build(config.family, base, precision=config.base_precision)
     samples = tables.by_id(prepared, Sample)
     texts = {embeddings.key(text): text for text in ("", *(sample.text for sample in samples.values()))}
     encoder = Encoder(config, family, base, prepared)

@@ -18,6 +18,7 @@ from stages.evaluate.pictures import Pictures
 from stages.evaluate.scores import Better, Question, Resampling
 from stages.families import Family
 from stages.images import Pixels
+from stages.pipelines import Precision
 from stages.records import ADAPTER, BASE, ROLES, Arm, PictureScore, Role, Sample, Split
 
 Features = NDArray[np.float64]  # float64[N, D]
@@ -28,12 +29,13 @@ class Models:
     """The base and what training left, as files."""
 
     family: str
+    precision: Precision  # of the base's weights
     base: Path
     trained: Path
 
     def each(self, arms: Sequence[Arm]) -> Iterator[tuple[Arm, Family]]:
         """The family as each of ``arms`` has it, the base first; it holds until the next one is asked for."""
-        family = families.build(self.family, self.base)
+        family = families.build(self.family, self.base, precision=self.precision)
         for arm in arms:
             if arm != BASE:
                 family.load_adapter(adapter_file(self.trained, arm))

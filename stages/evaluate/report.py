@@ -68,8 +68,9 @@ def page(sources: Sources, rows: Sequence[Score], chosen: Recommendation, pictur
     environment.filters |= {"number": number, "png": _inline}
     template = environment.from_string((files(__package__) / "report.html.j2").read_text(encoding="utf-8"))
     items = tables.by_id(sources.crawled, Item)
-    points, used = tables.read(sources.trained, Point), _used(sources, items, pictures.samples)
     (ruling,) = tables.read(sources.cleaned, Ruling)
+    used = [rights.as_ruled(item, ruling) for item in _used(sources, items, pictures.samples)]
+    points = tables.read(sources.trained, Point)
     return template.render(
         scores=[(score, scores.remark(score)) for score in sorted(rows, key=_by_id) if score.arm in {BASE, ADAPTER}],
         checkpoints=list(_checkpoints(rows)),

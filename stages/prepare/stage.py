@@ -31,6 +31,7 @@ from stages.records import (
     Region,
     Report,
     Role,
+    Ruling,
     Sample,
     Split,
 )
@@ -68,7 +69,15 @@ class Config:
 
 
 def run(
-    config: Config, *, crawled: Path, frames: Path, measured: Path, anonymised: Path, captioned: Path, out: Path
+    config: Config,
+    *,
+    crawled: Path,
+    frames: Path,
+    measured: Path,
+    cleaned: Path,
+    anonymised: Path,
+    captioned: Path,
+    out: Path,
 ) -> Report:
     """Write ``Sample`` rows and their pixels: a plain crop of every captioned frame, and variants of those to train on.
 
@@ -79,7 +88,7 @@ def run(
     """
     withstood = {failure.id for failure in tables.read(anonymised, Failure)}
     captions = [caption for caption in tables.read(captioned, Caption) if caption.id not in withstood]
-    folders = {"crawl": crawled, "frames": frames, "measure": measured, "anonymise": anonymised}
+    folders = {"crawl": crawled, "frames": frames, "measure": measured, "clean": cleaned, "anonymise": anonymised}
     jobs = _jobs(captions, folders, config)
     work = partial(prepared, config=config, stores=folders)
     made, lost, masked = list[tuple[Job, Variant]](), list[float](), list[str]()
@@ -166,7 +175,9 @@ def _jobs(captions: list[Caption], folders: Mapping[str, Path], config: Config) 
     """A job for each of ``captions``. A face that was redacted is none that a crop could be about."""
     kept = {caption.id for caption in captions}
     rows = {frame.id: frame for frame in tables.read(folders["frames"], Frame) if frame.id in kept}
-    items, quality = tables.by_id(folders["crawl"], Item), tables.by_id(folders["measure"], Quality)
+    (ruling,) = tables.read(folders["clean"], Ruling)
+    items = {item.id: rights.as_ruled(item, ruling) for item in tables.read(folders["crawl"], Item)}
+    quality = tables.by_id(folders["measure"], Quality)
     redacted = {row.id: row.place for row in tables.read(folders["anonymise"], Redaction)}
     masks = {row.id: row.place for row in tables.read(folders["crawl"], Mask)}
     group = _groups(list(rows.values()), items, quality, config)
@@ -208,12 +219,13 @@ def _check_faces(subjects: list[tuple[Item, Region | None]], known: Mapping[str,
 
 
 def _groups(frames: list[Frame], items: dict[str, Item], quality: dict[str, Quality], config: Config) -> dict[str, str]:
-    """Pictures of one page, stills of one video and near-duplicates belong together."""
+    """Pictures of one page, stills of one video, near-duplicates and what the user says belong together."""
     ids = [frame.id for frame in frames]
     page = {frame.id: items[frame.item].page or frame.item for frame in frames}
     video = {frame.id: frame.item for frame in frames}
+    said = {frame.id: items[frame.item].group or frame.item for frame in frames}
     near = splits.near_pairs(ids, [quality[id].hash for id in ids], distance=config.group_distance)
-    return splits.groups(ids, (page, video), near)
+    return splits.groups(ids, (page, video, said), near)
 
 
 def _sides(captions: list[Caption], grouped: dict[str, str], config: Config) -> dict[str, Split]:
@@ -229,7 +241,8 @@ def _sides(captions: list[Caption], grouped: dict[str, str], config: Config) -> 
         side |= splits.sides(chosen, heldout=config.heldout, salt=config.salt)
     if config.heldout and {side[group] for group, role in roles.items() if role == "subject"} != {"train", "heldout"}:
         raise TableError(
-            "prepare: all pictures of the subject are near-duplicates or of one page, so none can be held out; add others"
+            "prepare: all pictures of the subject are near-duplicates, of one page, or of one group by their names or "
+            "rights.yaml, so none can be held out; add others, or say in rights.yaml which belong together (group)"
         )
     return {id: side[group] for id, group in grouped.items()}
 

@@ -11,7 +11,7 @@ import lightning
 import torch
 from torch import Tensor
 
-from stages import adapters, denoising
+from stages import adapters, denoising, families
 from stages.families import Family
 from stages.train import noise
 from stages.train.loading import Batch
@@ -46,7 +46,7 @@ class Adaptation(lightning.LightningModule):
         draw = noise.drawn(batch, self._settings.noise, seed=self._seed)
         size = (latents_BCHW.shape[-2], latents_BCHW.shape[-1])
         levels_B = process.levels(draw.parts_B, size).to(self.device)
-        conditions = self._with_dropout(batch.conditions, draw.chances_B < self._settings.caption_dropout)
+        conditions = self._conditions(batch, draw.chances_B < self._settings.caption_dropout)
         noisy_BCHW, _ = process.corrupt(latents_BCHW, draw.seen_BCHW, levels_B)
         _, target_BCHW = process.corrupt(latents_BCHW, draw.eps_BCHW, levels_B)
         answer_BCHW = self.family.predict(noisy_BCHW, levels_B, conditions)
@@ -55,11 +55,17 @@ class Adaptation(lightning.LightningModule):
         loss: Tensor = (weight_B * error_B).mean()
         return loss
 
-    def _with_dropout(self, conditions: Mapping[str, Tensor], dropped_B: Tensor) -> dict[str, Tensor]:
-        """``conditions`` with the words of some pictures left out: what has no words, as sizes, stays."""
+    def _conditions(self, batch: Batch, dropped_B: Tensor) -> dict[str, Tensor]:
+        """Those of ``batch`` with the words of some pictures left out: what has no words, as sizes, stays.
+
+        Where the text encoders learn, the words are encoded anew, with gradients.
+        """
+        if families.trains_words(self.family):
+            texts = ["" if gone else text for gone, text in zip(dropped_B.tolist(), batch.texts, strict=True)]
+            return {**batch.conditions, **self.family.encode_prompts(texts)}
         empty = {name: self.get_buffer(f"empty_{name}") for name in self._empty}
-        return dict(conditions) | {
-            name: torch.where(dropped_B.reshape(-1, *[1] * value.dim()), value, conditions[name])
+        return dict(batch.conditions) | {
+            name: torch.where(dropped_B.reshape(-1, *[1] * value.dim()), value, batch.conditions[name])
             for name, value in empty.items()
         }
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from stages import denoising
+from stages import denoising, pipelines
 from stages.config import settings
 
 Positive = Annotated[int, Field(gt=0)]
@@ -58,6 +58,8 @@ class Config:
     alpha: Annotated[float, Field(gt=0)]  # the adapter's strength is alpha / rank
     dropout: Annotated[float, Field(ge=0, lt=1)]
     targets: Annotated[tuple[str, ...], Field(min_length=1)]  # ends of the names of the layers that are adapted
+    text_targets: tuple[str, ...]  # and of those of CLIP's text encoders; none: they stay as they are
+    base_precision: pipelines.Precision  # of the frozen weights; the adapter's are fp32
     steps: Positive
     batch: Positive
     prior_share: Annotated[float, Field(ge=0, lt=1)]  # of each batch: pictures of what must not be lost

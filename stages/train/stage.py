@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stages import adapters, embeddings, families, machine, tables
+from stages import adapters, embeddings, families, machine, pipelines, tables
 from stages.embeddings import Embeddings
 from stages.errors import ModelError
 from stages.families import Family
@@ -31,7 +31,7 @@ def run(config: Config, *, base: Path, prepared: Path, encoded: Path, out: Path)
     machine.use_threads(config.threads)
     samples = tables.read(prepared, Sample)
     known = embeddings.read(encoded)
-    family = families.build(config.family, base)
+    family = families.build(config.family, base, precision=config.base_precision)
     refuse_unfit(family, config)
     add_adapter(family, config)
     checkpoint = machine.cache("train") / f"{digest(config, base, encoded, prepared)}.ckpt"
@@ -48,10 +48,11 @@ def refuse_unfit(family: Family, config: Config) -> None:
     """Say what the family cannot do before anything large is loaded.
 
     Raises:
-        ConfigError: when its process has no such weighting.
+        ConfigError: when its process has no such weighting, or its weights bear no such adapter.
     """
     import torch
 
+    adapters.refuse_unfit(wanted(config), quantised=config.base_precision in pipelines.QUANTISED)
     middle_B = family.process.levels(torch.tensor([0.5]), (8, 8))
     family.process.weight(middle_B, config.optimisation.noise.weighting)
 
@@ -75,7 +76,7 @@ def wanted(config: Config) -> adapters.Adapter:
         alpha=config.alpha,
         dropout=config.dropout,
         targets=config.targets,
-        text_targets=(),
+        text_targets=config.text_targets,
     )
 
 

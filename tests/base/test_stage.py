@@ -59,7 +59,7 @@ def test_a_trained_base_is_saved_in_half_precision(tmp_path, origin):
 
 def test_each_word_of_a_caption_is_one_token(tmp_path, origin):
     run(stage_config(origin(), train=True), shipped=tmp_path, out=tmp_path / "out")
-    tokens = families.build("tiny", tmp_path / "out")._tokenizer("a photo of an astronaut").input_ids
+    tokens = families.build("tiny", tmp_path / "out")._parts["tokenizer"]("a photo of an astronaut").input_ids
     assert len(tokens) == 7
 
 

@@ -72,7 +72,15 @@ def files(folder):
 
 def found(**others):
     values = {"url": "http://a.test/a.jpg", "page": "http://a.test/", "kind": "image", "alt": "", "title": ""}
-    values |= {"author": "", "licence_evidence": (), "signals": (), "credit": "", "consent": "", "body": b"picture"}
+    values |= {
+        "author": "",
+        "licence_evidence": (),
+        "signals": (),
+        "credit": "",
+        "consent": "",
+        "group": "",
+        "body": b"picture",
+    }
     return Found(**(values | others))
 
 
@@ -295,6 +303,11 @@ def test_the_consents_beside_the_pictures_become_a_table(config, own, tmp_path):
     run(config(**FOLDER), own=folder, out=tmp_path / "out")
     (record,) = tables.read(tmp_path / "out", Consent)
     assert (record.id, record.subjects, record.scope) == ("release-1", ("S-1",), ("train",))
+
+
+def test_of_the_same_bytes_in_two_groups_the_first_by_name_counts():
+    assert only(found(group="b"), found(), found(group="a")).group == "a"
+    assert only(found()).group == ""
 
 
 def test_consent_counts_only_where_every_source_states_the_same():

@@ -59,6 +59,7 @@ def _item(id, number, place):
         licence_evidence=(),
         signals=(),
         consent="release-7" if number == 3 else "",
+        group="",
         place=place,
     )
 

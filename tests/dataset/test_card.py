@@ -71,7 +71,7 @@ def test_words_from_the_web_cannot_leave_the_head(some, written):
 def test_it_names_the_policy_with_every_setting_and_its_digest(some, written, tiny_ruling):
     text = written(some, {})
     assert f"The policy `studio` (SHA-256 `{tiny_ruling.id}`) chose the pictures." in text
-    assert "The declared use is commercial, published, adapted." in text
+    assert "The declared use is commercial, published." in text
     assert all(f"| {name} | {value} |" in text for name, value in tiny_ruling.settings.items())
     assert "**Not" not in text
 

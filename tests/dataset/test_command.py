@@ -1,4 +1,5 @@
 import dataclasses
+import logging
 
 import pytest
 
@@ -19,7 +20,7 @@ def test_every_format_comes_with_a_card(name, project, tmp_path):
 
 
 def test_it_says_how_many_and_where(project, tmp_path, capsys):
-    run(project, tmp_path / "out", "kohya", "--variants")
+    run(project, tmp_path / "out", "kohya", "--variants", "--in-house")
     assert capsys.readouterr().out.splitlines()[0] == f"7 pictures in {tmp_path / 'out'}"
 
 
@@ -42,6 +43,16 @@ def test_what_was_chosen_for_no_publication_needs_the_word_that_it_stays(unpubli
     assert not (tmp_path / "out").exists()
     assert run(unpublished, tmp_path / "out", "parquet", "--in-house") == 0
     assert "**Not for publication**" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_who_did_not_agree_to_be_shown_is_left_out_and_that_is_said(project, tmp_path, caplog, capsys):
+    caplog.set_level(logging.INFO)
+    assert run(project, tmp_path / "out", "kohya") == 0
+    assert caplog.messages == [
+        "1 picture left out: the people in them did not agree to be shown; see scope in data/own/consent.yaml"
+    ]
+    assert run(project, tmp_path / "all", "kohya", "--in-house") == 0
+    assert [line[:10] for line in capsys.readouterr().out.splitlines()[::2]] == ["5 pictures", "6 pictures"]
 
 
 def test_what_is_there_is_never_overwritten(project, tmp_path, caplog):

@@ -14,7 +14,7 @@ from stages.errors import TableError
 from stages.images import decode, encode_png
 from stages.records import Mask, Sample
 
-CONFIG = Config(family="tiny", long_captions="cut", threads=1, shard_digits=1)
+CONFIG = Config(family="tiny", base_precision="fp32", long_captions="cut", threads=1, shard_digits=1)
 
 
 def encoded(base, prepared, out):
@@ -82,8 +82,8 @@ def counted(monkeypatch):
     """How often the family's encoders were asked, by what for."""
     asked, built = Counter(), families.build
 
-    def build(name, folder):
-        family = built(name, folder)
+    def build(name, folder, **how):
+        family = built(name, folder, **how)
         for what in ("encode_pictures", "encode_prompts", "tokens_lost"):
             monkeypatch.setattr(family, what, counting(asked, what, getattr(family, what)))
         return family

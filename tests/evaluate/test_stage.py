@@ -36,7 +36,12 @@ COMPARED = {
 def config():
     def build(**others):
         recommend = Preference(metric="heldout_loss", by="heldout_loss", keep=("prior_loss",), ceilings={})
-        values = {"family": "tiny", "embedders": {"filters": {"name": "filters"}}, "recommend": recommend}
+        values = {
+            "family": "tiny",
+            "base_precision": "fp32",
+            "embedders": {"filters": {"name": "filters"}},
+            "recommend": recommend,
+        }
         values |= {"metrics": {name: {"name": name, **settings} for name, settings in PARTS.items()}}
         values |= {"resamples": 50, "seed": 0, "threads": 1}
         return Config(**(values | others))
@@ -195,7 +200,7 @@ def test_every_checkpoint_is_scored_and_the_earliest_of_equals_recommended(confi
 
 def test_others_may_be_compared_with_any_arm(checkpoints):
     pictures = Pictures(checkpoints["prepared"], checkpoints["generated"])
-    models = Models(family="tiny", base=checkpoints["base"], trained=checkpoints["trained"])
+    models = Models(family="tiny", precision="fp32", base=checkpoints["base"], trained=checkpoints["trained"])
     evidence = Evidence(pictures, models, checkpoints["encoded"], {}, Resampling(resamples=20, seed=0))
     assert evidence.adapters == ["adapter", "step-00000004", "step-00000008"]
     view = evidence.against("step-00000004")
@@ -216,7 +221,7 @@ def test_copied_training_pictures_are_found(folders, tmp_path):
     generated = shutil.copytree(folders["generated"], tmp_path / "generated")
     places = shards.write(generated, png, digits=1)
     tables.write(generated, Generation, [replace(row, place=places[row.id]) for row in rows])
-    models = Models(family="tiny", base=folders["base"], trained=folders["trained"])
+    models = Models(family="tiny", precision="fp32", base=folders["base"], trained=folders["trained"])
     pictures = Pictures(folders["prepared"], generated)
     evidence = Evidence(pictures, models, folders["encoded"], {}, Resampling(resamples=50, seed=0))
     [score] = plugins.build("stages.evaluate.metrics", {"name": "copy_rate", "factor": 0.5})(evidence)

@@ -17,7 +17,7 @@ from stages.errors import TableError
 from stages.images import decode, encode_png
 from stages.prepare import augment, crops
 from stages.prepare.stage import Config, run
-from stages.records import Caption, Consent, Failure, Frame, Item, Mask, Quality, Redaction, Region, Sample
+from stages.records import Caption, Consent, Failure, Frame, Item, Mask, Quality, Redaction, Region, Ruling, Sample
 
 RELEASE = Consent(
     id="release-1", subjects=("S-1",), basis="model release", scope=("train",), granted="2026-01-01",
@@ -54,11 +54,12 @@ def picture(number, width=24, height=24, role="subject", page="", bits=None, vid
         "faces": (),
         "consent": "",
         "mask": b"",
+        "group": "",
     } | others
 
 
 @pytest.fixture
-def prepared(tmp_path):
+def prepared(tmp_path, tiny_ruling):
     """Write what the stages before would leave, run the stage; gives the report and the samples by id."""
 
     def prepare(pictures, *, redacted=None, captioned=None, failed=(), out="out", **others):
@@ -72,6 +73,7 @@ def prepared(tmp_path):
                 url="file:a",
                 page=each["page"],
                 consent=each["consent"],
+                group=each["group"],
                 place=places[each["id"]],
                 **said,
             )
@@ -126,7 +128,8 @@ def prepared(tmp_path):
         captions = [Caption(id=each["id"], text=f"a {each['role']}", role=each["role"], by="hand") for each in chosen]
         tables.write(root / "caption", Caption, captions)
         names = {"crawled": "crawl", "frames": "frames", "measured": "measure"}
-        names |= {"anonymised": "anonymise", "captioned": "caption"}
+        tables.write(root / "clean", Ruling, [tiny_ruling])
+        names |= {"cleaned": "clean", "anonymised": "anonymise", "captioned": "caption"}
         report = run(config(**others), **{key: root / name for key, name in names.items()}, out=tmp_path / out)
         return report, tables.by_id(tmp_path / out, Sample)
 
@@ -213,6 +216,15 @@ def test_stills_of_one_video_never_cross_the_split(prepared):
 def test_files_without_a_page_are_groups_of_their_own(prepared):
     files = [{**each, "page": ""} for each in MANY]
     assert prepared(files)[0]["groups"] == 20
+
+
+def test_what_the_user_says_belongs_together_never_crosses_the_split(prepared):
+    files = [{**each, "page": "", "group": f"shoot {number % 5}"} for number, each in enumerate(MANY)]
+    report, samples = prepared(files)
+    split = {row.frame: row.split for row in samples.values()}
+    sides = [{split[each["id"]] for each in files if each["group"] == f"shoot {shoot}"} for shoot in range(5)]
+    assert report["groups"] == 5
+    assert all(len(side) == 1 for side in sides)
 
 
 def test_a_group_of_both_roles_falls_whole(prepared):

@@ -11,6 +11,8 @@ from stages.images import decode
 from stages.records import Receipt, Ruling, Score
 from stages.register.stage import CARD, DATA, Config, failed, run
 
+FILES = ("adapter.safetensors", "adapter.kohya.safetensors", "inspect.txt")
+
 
 def score(id, verdict):
     numbers = {"base": 1.0, "adapter": 0.5, "delta": -0.5, "low": -0.6, "high": -0.4}
@@ -20,13 +22,19 @@ def score(id, verdict):
 
 def config(**others):
     values = {"experiment": "one", "name": "coins-lora", "alias": "candidate", "gate": {"heldout_loss": "better"}}
-    values |= {"family": "tiny", "subject": "coins", "base_name": "Tiny", "base_licence": "Apache-2.0"}
+    values |= {
+        "family": "tiny",
+        "base_precision": "fp32",
+        "subject": "coins",
+        "base_name": "Tiny",
+        "base_licence": "Apache-2.0",
+    }
     values |= {"restricted": "mark", "embed_base_mb": 64, "size": (16, 16), "steps": 2, "guidance": 2.0}
     return Config(**(values | others))
 
 
 @pytest.fixture
-def folders(tmp_path, tiny_base, tiny_upstream, tiny_prepared, tiny_trained):
+def folders(tmp_path, tiny_base, tiny_upstream, tiny_prepared, tiny_exported):
     outs = "".join(f"    - {{path: {path}, md5: {number}a.dir}}\n" for number, path in enumerate(DATA))
     (tmp_path / "dvc.lock").write_text(f"stages:\n  train:\n    cmd: train\n    outs:\n{outs}")
     tables.write(tmp_path / "evaluated", Score, [score("heldout_loss", "better"), score("copy_rate", "no evidence")])
@@ -39,7 +47,7 @@ def folders(tmp_path, tiny_base, tiny_upstream, tiny_prepared, tiny_trained):
         "frames": tiny_upstream / "frames",
         "cleaned": tiny_upstream / "cleaned",
         "prepared": tiny_prepared,
-        "trained": tiny_trained,
+        "exported": tiny_exported,
         "evaluated": tmp_path / "evaluated",
         "tracked": tmp_path / "tracked",
     }
@@ -90,7 +98,7 @@ def test_what_passes_the_gate_is_a_version_with_alias_tags_signature_and_card(tr
         "mlflow.source.type": "LOCAL",
         "policy": "studio",
         "policy.sha256": "5" * 64,
-        "use": "commercial, published, adapted",
+        "use": "commercial, published",
         **{f"data.{path}": f"{number}a.dir" for number, path in enumerate(DATA)},
     }
     text = (tmp_path / "out" / CARD).read_text()
@@ -116,14 +124,12 @@ def test_what_passes_the_gate_is_a_version_with_alias_tags_signature_and_card(tr
     assert answer == model.predict(rows, params={"seed": 7})
     assert answer != model.predict(rows, params={"seed": 8})
     family = families.build("tiny", folders["base"])
-    family.load_adapter(folders["trained"] / "adapter.safetensors")
+    family.load_adapter(folders["exported"] / "adapter.safetensors")
     expected = family.generate(["a photo of coins"], [7], steps=2, guidance=2.0, size=(16, 16))[0]
     assert np.array_equal(decode(base64.b64decode(answer[0])), expected)
 
 
-@pytest.mark.parametrize(
-    ("embed_base_mb", "held"), [(64, {"adapter.safetensors", CARD, "base"}), (0, {"adapter.safetensors", CARD})]
-)
+@pytest.mark.parametrize(("embed_base_mb", "held"), [(64, {*FILES, CARD, "base"}), (0, {*FILES, CARD})])
 def test_a_base_goes_into_the_version_when_it_is_small(tracked, folders, tmp_path, embed_base_mb, held):
     import mlflow
 
@@ -149,7 +155,7 @@ def test_what_must_not_be_published_is_tagged_and_has_no_alias(tracked, restrict
     (version,) = versions(tracked)
     assert (version.tags["policy"], version.tags["policy.sha256"]) == ("research", "6" * 64)
     assert version.tags["restricted"] == "not for publication, not commercial"
-    assert version.tags["use"] == "not commercial, not published, adapted"
+    assert version.tags["use"] == "not commercial, not published"
     assert "**Not for publication and not commercial**" in version.description
     assert tracked.get_registered_model("coins-lora").aliases == {}
     assert "not for publication, not commercial, says the policy research" in caplog.text

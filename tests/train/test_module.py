@@ -1,4 +1,5 @@
 import ast
+import dataclasses
 import math
 from pathlib import Path
 
@@ -15,12 +16,12 @@ SOURCE = Path(module.__file__)
 
 @pytest.fixture
 def adaptation(tiny_base, tiny_noise, tiny_adapter):
-    def build(**others):
+    def build(*, text_targets=(), **others):
         how = {"lr": 0.01, "warmup": 4, "weight_decay": 0.0, "clip": 1.0}
         how |= {"caption_dropout": 0.0, "noise": tiny_noise(), "outside_mask": 0.1, "ema_decay": 0.0}
         family = families.build("tiny", tiny_base)
         torch.manual_seed(0)
-        family.add_adapter(tiny_adapter(targets=("to_q", "conv1")))
+        family.add_adapter(tiny_adapter(targets=("to_q", "conv1"), text_targets=text_targets))
         empty = {name: value[0] for name, value in family.encode_prompts([""]).items()}
         return Adaptation(family, Optimisation(**(how | others)), empty=empty, steps=100, seed=0)
 
@@ -118,6 +119,27 @@ def test_outside_its_mask_a_picture_counts_as_told(adaptation, batch):
     assert not torch.isclose(left, right)
     a_tenth = adaptation(outside_mask=0.1).training_step(masked, 0)
     torch.testing.assert_close(a_tenth, (left + 0.1 * right) / 1.1)
+
+
+def test_text_encoders_that_learn_encode_the_words_anew(adaptation, batch):
+    """What was encoded before no longer counts, and dropped captions are empty texts."""
+    one = adaptation(text_targets=("q_proj", "v_proj"))
+    assert list(one.networks) == ["unet", "text_encoder"]
+    with torch.no_grad():  # a fresh LoRA's second matrix is zero, and so is the first one's gradient
+        for name, weight in one.networks["text_encoder"].named_parameters():
+            weight.add_(0.1 if "lora_B" in name else 0.0)
+    losses = {}
+    for texts in (["coins"] * 8, ["grass"] * 8, [""] * 8):
+        for dropout in (0.0, 0.9999):
+            one._settings = dataclasses.replace(one._settings, caption_dropout=dropout)
+            torch.manual_seed(3)
+            losses[texts[0], dropout] = one.training_step(louder(batch)._replace(texts=texts), 0)
+    assert len({loss.item() for loss in losses.values()}) == 3
+    assert losses["coins", 0.9999] == losses["grass", 0.9999] == losses["", 0.0]
+    losses["coins", 0.0].backward()
+    learning = {name for name, weight in one.networks.named_parameters() if weight.grad is not None}
+    assert {name.partition(".")[0] for name in learning} == {"unet", "text_encoder"}
+    assert all("lora_" in name for name in learning)
 
 
 def test_a_dropped_caption_is_the_empty_one(adaptation, batch):

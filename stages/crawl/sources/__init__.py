@@ -23,6 +23,7 @@ class Found:
     licence_evidence: tuple[Evidence, ...]
     signals: tuple[Signal, ...]
     consent: str
+    group: str
     body: bytes
     mask: bytes = b""  # a picture of which parts count, where somebody drew one
 
