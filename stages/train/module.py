@@ -5,32 +5,17 @@ Shapes: B batch, C channels, H and W of latents.
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import lightning
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from stages import adapters, denoising, families
-from stages.config import settings
 from stages.families import Family
 from stages.train import noise
 from stages.train.loading import Batch
-
-
-@settings
-class Optimisation:
-    """How the adapter learns."""
-
-    lr: Annotated[float, Field(gt=0)]  # the highest
-    warmup: Annotated[int, Field(ge=0)]  # steps up to it; then half a cosine down to a fiftieth
-    weight_decay: Annotated[float, Field(ge=0)]
-    clip: Annotated[float, Field(gt=0)]  # norm of the gradient
-    caption_dropout: Annotated[float, Field(ge=0, lt=1)]  # share of captions left empty, for guidance
-    noise: noise.Noise
-    outside_mask: Annotated[float, Field(ge=0, le=1)]  # what an error outside a picture's mask counts; 1 ignores masks
-    ema_decay: Annotated[float, Field(ge=0, lt=1)]  # of the averaged adapter that is kept; 0 keeps the last
+from stages.train.settings import Optimisation
 
 
 class Adaptation(lightning.LightningModule):

@@ -2,33 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import lightning
 import torch
-from pydantic import Field
 
-from stages.config import settings
 from stages.families import Family
 from stages.images import encode_png
 from stages.records import Sample
 from stages.tables import replace
+from stages.train.settings import Samples
 
-Positive = Annotated[int, Field(gt=0)]
-Side = Annotated[int, Field(gt=0, multiple_of=8)]
 Show = Callable[[int, Mapping[str, Path]], None]  # is told of a step's pictures
-
-
-@settings
-class Samples:
-    """Which pictures, and how often."""
-
-    every: Annotated[int, Field(ge=0)]  # steps between two times; 0 draws none
-    prompts: tuple[str, ...]  # none: the words of the first held-out picture of the subject
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)]  # for each prompt
-    size: tuple[Side, Side]  # width and height in pixels
-    steps: Positive  # of the sampler
-    guidance: Annotated[float, Field(ge=1)]
 
 
 class Pictures(lightning.Callback):

@@ -5,56 +5,26 @@ import logging
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from stages import adapters, embeddings, families, machine, pipelines, tables, tracking
-from stages.config import settings
 from stages.embeddings import Embeddings
 from stages.errors import ModelError
 from stages.families import Family
 from stages.records import ROLES, Failure, Point, Report, Role, Sample
-from stages.train import distributed, trainer
 from stages.train.batches import Batches, Plan
-from stages.train.module import Optimisation
-from stages.train.pictures import Samples
-from stages.train.trainer import Trainer
+from stages.train.settings import Config
 
 if TYPE_CHECKING:
     import lightning
 
     from stages.train.figures import Figures
 
+__all__ = ["Config", "run"]
+
 log = logging.getLogger(__name__)
 
-Positive = Annotated[int, Field(gt=0)]
 ADAPTER = "adapter.safetensors"
-
-
-@settings
-class Config:
-    """The adapter, and how it is trained."""
-
-    family: str
-    adapter: dict[str, Any]  # one of ``stages.adapters``, and its settings
-    rank: Positive
-    alpha: Annotated[float, Field(gt=0)]  # the adapter's strength is alpha / rank
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    targets: Annotated[tuple[str, ...], Field(min_length=1)]  # ends of the names of the layers that are adapted
-    text_targets: tuple[str, ...]  # and of those of CLIP's text encoders; none: they stay as they are
-    base_precision: pipelines.Precision  # of the frozen weights; the adapter's are fp32
-    steps: Positive
-    batch: Positive
-    prior_share: Annotated[float, Field(ge=0, lt=1)]  # of each batch: pictures of what must not be lost
-    prior_weight: Annotated[float, Field(ge=0)]  # what the error of one of these counts; the subject's counts 1
-    optimisation: Optimisation
-    trainer: Trainer
-    samples: Samples
-    seed: int
-    threads: Positive  # of torch: another number gives other bits
-    curve_every: Positive  # steps between two points of the curves
-    checkpoint_every: Positive  # steps
 
 
 def run(config: Config, *, base: Path, prepared: Path, encoded: Path, out: Path) -> Report:
@@ -64,6 +34,7 @@ def run(config: Config, *, base: Path, prepared: Path, encoded: Path, out: Path)
         ConfigError: when the settings do not fit the family.
         ModelError: when the family's network has no layer of ``targets``.
     """
+    from stages.train import distributed
     from stages.train.figures import Figures
 
     distributed.use_own_device()
@@ -113,6 +84,8 @@ def refuse_unfit(family: Family, config: Config) -> None:
     """
     import torch
 
+    from stages.train import trainer
+
     quantised = config.base_precision in pipelines.QUANTISED
     trainer.refuse_unfit(config.trainer, batch=config.batch, quantised=quantised)
     adapters.refuse_unfit(wanted(config), quantised=quantised)
@@ -154,7 +127,7 @@ def fit(
     """Train until ``config.steps``, from ``checkpoint`` where it exists, and give the curves. ``extra`` may stop it."""
     import torch
 
-    from stages.train import loading, sharding
+    from stages.train import distributed, loading, sharding, trainer
     from stages.train.checkpoints import Checkpoints
     from stages.train.curves import Curves
     from stages.train.module import Adaptation

@@ -4,34 +4,15 @@ import logging
 import os
 import warnings
 from collections.abc import Sequence
-from typing import Annotated, Literal
 
 import lightning
 import torch
-from pydantic import Field
 
 from stages import machine
-from stages.config import settings
 from stages.errors import ConfigError
+from stages.train.settings import Trainer
 
-Positive = Annotated[int, Field(gt=0)]
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 SHARDED = "fsdp"  # DDP over the adapter, with the base's weights shared out: see ``sharding``
-
-
-@settings
-class Trainer:
-    """On what a training is spread, as Lightning names it. Another number of processes gives other last bits."""
-
-    strategy: Literal["auto", "ddp", "fsdp"]  # fsdp: each process keeps a share of the base's weights
-    devices: Positive  # of each machine, a process each
-    num_nodes: Positive  # machines
-    precision: Precision
-
-    @property
-    def ranks(self) -> int:
-        """How many processes train."""
-        return self.devices * self.num_nodes
 
 
 def refuse_unfit(wanted: Trainer, *, batch: int, quantised: bool) -> None:
