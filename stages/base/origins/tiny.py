@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages.base import pictures
+from stages.base import origins, pictures
 from stages.base.origins import Origin
 from stages.base.settings import Training
 from stages.config import settings
@@ -58,7 +58,7 @@ def _copy(config: Config, shipped: Path, out: Path) -> Report:
             f"{folder}: its digest is {found}, not {config.digest}; restore it with `git checkout {folder}`"
         )
     shutil.copytree(folder, out, dirs_exist_ok=True)
-    return {"trained": 0, "bytes": sum(file.stat().st_size for file in out.rglob("*") if file.is_file())}
+    return {"trained": 0, "bytes": origins.size(out)}
 
 
 def _train(config: Config, out: Path) -> Report:
@@ -78,4 +78,4 @@ def _train(config: Config, out: Path) -> Report:
     pipeline = untrained(config.shape, words)
     report = training.fit(pipeline, labelled, config.training)
     training.save_half(pipeline, out)
-    return {"trained": 1, "bytes": sum(file.stat().st_size for file in out.rglob("*") if file.is_file()), **report}
+    return {"trained": 1, "bytes": origins.size(out), **report}
