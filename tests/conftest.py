@@ -194,13 +194,18 @@ def tiny_adapter():
 @pytest.fixture(scope="session")
 def tiny_training(tiny_noise):
     """Settings under which twelve steps change every picture; give others to change them."""
+    from stages.train.choice import Choice
+    from stages.train.descent import Schedule
     from stages.train.module import Optimisation
     from stages.train.stage import Config
 
     def config(**others):
-        how = {"lr": 0.05, "warmup": 2, "weight_decay": 0.01, "clip": 1.0}
-        how |= {"caption_dropout": 0.25, "noise": tiny_noise(), "ema_decay": 0.0}
+        how = {"clip": 1.0, "caption_dropout": 0.25, "noise": tiny_noise(), "ema_decay": 0.0}
         how |= {name: others.pop(name) for name in list(others) if name in how}
+        fall = {"kind": "cosine", "warmup": 2, "floor": 0.02, "cycles": 1, "power": 1.0}
+        fall |= {name: others.pop(name) for name in list(others) if name in fall}
+        chosen = {"keep": "last", "prior_margin": 1.0, "patience": 0, "min_delta": 0.0}
+        chosen |= {name: others.pop(name) for name in list(others) if name in chosen}
         values = {
             "family": "tiny",
             "adapter": {"name": "lora"},
@@ -211,7 +216,10 @@ def tiny_training(tiny_noise):
             "steps": 12,
         }
         values |= {"batch": 4, "prior_share": 0.5, "precision": "32-true", "seed": 3, "threads": 1}
-        values |= {"curve_every": 5, "checkpoint_every": 4, "optimisation": Optimisation(**how)}
+        values |= {"lr": 0.05, "text_lr": 0.05, "lora_plus": 1.0, "accumulate": 1, "snapshots": 0}
+        values |= {"optimiser": {"name": "adamw", "betas": [0.9, 0.99], "weight_decay": 0.01}}
+        values |= {"curve_every": 5, "checkpoint_every": 4, "checkpointing": False, "compile": False}
+        values |= {"optimisation": Optimisation(**how), "schedule": Schedule(**fall), "choice": Choice(**chosen)}
         return Config(**(values | others))
 
     return config

@@ -1,6 +1,7 @@
 """Teach an adapter the subject under Lightning, with the prior beside it so that it is not lost."""
 
 import hashlib
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,10 @@ from stages.embeddings import Embeddings
 from stages.errors import ModelError
 from stages.families import Family
 from stages.records import ROLES, Point, Report, Role, Sample
+from stages.train import choice, descent, networks, optimisers
 from stages.train.batches import Plan
+from stages.train.choice import Choice
+from stages.train.descent import Schedule
 from stages.train.module import Optimisation
 from stages.train.trainer import Precision
 
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 
 Positive = Annotated[int, Field(gt=0)]
 ADAPTER = "adapter.safetensors"
+SNAPSHOTS = "checkpoints"
 
 
 @settings
@@ -37,8 +42,18 @@ class Config:
     steps: Positive
     batch: Positive
     prior_share: Annotated[float, Field(ge=0, lt=1)]  # of each batch: pictures of what must not be lost
+    lr: Annotated[float, Field(gt=0)]  # the highest
+    text_lr: Annotated[float, Field(gt=0)]  # of text encoders, where they are trained
+    lora_plus: Annotated[float, Field(gt=0)]  # by which the rate of a LoRA's B matrices is multiplied
+    optimiser: dict[str, Any]  # one of ``stages.train.optimisers``, and its settings
+    schedule: Schedule
+    accumulate: Positive  # batches of one step
     optimisation: Optimisation
+    choice: Choice
+    snapshots: Annotated[int, Field(ge=0)]  # steps between two adapters that are left on the way; 0 leaves none
     precision: Precision  # as Lightning names it
+    checkpointing: bool  # activations are computed again instead of kept: less memory, more time
+    compile: bool  # networks, before they first run
     seed: int
     threads: Positive  # of torch: another number gives other bits
     curve_every: Positive  # steps between two points of the curves
@@ -52,30 +67,48 @@ def run(config: Config, *, base: Path, prepared: Path, encoded: Path, out: Path)
         ConfigError: when the settings do not fit the family.
         ModelError: when the family's network has no layer of ``targets``.
     """
+    from stages.train import checkpoints
+
     machine.use_threads(config.threads)
     samples = tables.read(prepared, Sample)
-    known = embeddings.read(encoded)
     family = families.build(config.family, base)
-    refuse_unfit(family, config)
+    refuse_unfit(family, config, samples)
+    known = embeddings.read(encoded)
     add_adapter(family, config)
     checkpoint = machine.cache("train") / f"{digest(config, base, encoded, prepared)}.ckpt"
     points = fit(family, config, samples, known, checkpoint)
     family.save_adapter(out / ADAPTER)
     tables.write(out, Point, points)
-    checkpoint.unlink(missing_ok=True)
-    return _report(points, family, samples)
+    if config.snapshots:
+        shutil.copytree(checkpoints.snapshots(checkpoint), out / SNAPSHOTS, dirs_exist_ok=True)
+    checkpoints.remove(checkpoint)
+    return _report(points, family, config, samples)
 
 
-def refuse_unfit(family: Family, config: Config) -> None:
-    """Say what the family cannot do before anything large is loaded.
+def refuse_unfit(family: Family, config: Config, samples: Sequence[Sample]) -> None:
+    """Say what does not fit together before anything large is loaded.
 
     Raises:
-        ConfigError: when its process has no such weighting.
+        ConfigError: when the family's process has no such weighting, the optimiser takes no such schedule, rates or
+            average, this machine lacks what is asked for, or there are no held-out pictures to choose by.
     """
     import torch
 
+    descent.refuse_unfit(descending(config), ema_decay=config.optimisation.ema_decay)
+    networks.refuse_unfit(compile_them=config.compile)
+    choice.refuse_unfit(config.choice, samples)
     middle_B = family.process.levels(torch.tensor([0.5]), (8, 8))
     family.process.weight(middle_B, config.optimisation.noise.weighting)
+
+
+def descending(config: Config) -> descent.Descent:
+    """How ``config`` lets the weights go down."""
+    return descent.Descent(
+        optimiser=optimisers.build(config.optimiser),
+        schedule=config.schedule,
+        rates=descent.Rates(lr=config.lr, text_lr=config.text_lr, b_ratio=config.lora_plus),
+        steps=config.steps,
+    )
 
 
 def add_adapter(family: Family, config: Config) -> None:
@@ -109,28 +142,47 @@ def fit(
     checkpoint: Path,
     extra: "Sequence[lightning.Callback]" = (),
 ) -> list[Point]:
-    """Train until ``config.steps``, from ``checkpoint`` where it exists, and give the curves. ``extra`` may stop it."""
-    import torch
+    """Train until ``config.steps``, from ``checkpoint`` where it exists, and give the curves. ``extra`` may stop it.
 
-    from stages.train import loading, trainer
-    from stages.train.checkpoints import Checkpoints
+    Raises:
+        ModelError: when the loss or a weight is no finite number, or the checkpoint is of other settings.
+        DarkroomError: when the disk is full.
+    """
+    from stages.train import checkpoints, loading, trainer
     from stages.train.curves import Curves
+    from stages.train.guard import Guard, refuse_broken
     from stages.train.module import Adaptation
     from stages.train.progress import Progress
 
-    done = torch.load(checkpoint, weights_only=True)["global_step"] if checkpoint.is_file() else 0
-    measure = heldout_losses(family, samples, known, seed=config.seed)
+    resumed, done = checkpoints.newest(checkpoint) or (None, 0)
+    plan = _plan(samples, config)
+    module = Adaptation(family, config.optimisation, descending(config), empty=known.empty, seed=config.seed)
+    measure = module.kept()(heldout_losses(family, samples, known, seed=config.seed))
     curves = Curves(measure, every=config.curve_every, steps=config.steps)
-    callbacks = [curves, Checkpoints(checkpoint, every=config.checkpoint_every), Progress(curves, steps=config.steps)]
-    module = Adaptation(family, config.optimisation, empty=known.empty, steps=config.steps, seed=config.seed)
+    chooser = choice.Chooser(config.choice, curves)
+    callbacks = [Guard(plan, checkpoint), curves, chooser, Progress(curves, steps=config.steps)]
+    if config.snapshots:
+        folder = checkpoints.snapshots(checkpoint)
+        callbacks.append(checkpoints.Snapshots(family.save_adapter, folder, every=config.snapshots))
+    callbacks.append(checkpoints.Checkpoints(checkpoint, every=config.checkpoint_every))
+    if config.checkpointing:
+        networks.checkpoint_activations(family)
+    if config.compile:
+        networks.compiled(family)
     trainer.build(
-        [*callbacks, *extra], precision=config.precision, steps=config.steps, clip=config.optimisation.clip
+        [*callbacks, *extra],
+        precision=config.precision,
+        steps=config.steps,
+        accumulate=config.accumulate,
+        clip=config.optimisation.clip,
     ).fit(
         module.train(),
-        loading.loader(_plan(samples, config), known, start=done),
-        ckpt_path=checkpoint if done else None,
+        loading.loader(plan, known, start=done * config.accumulate),
+        ckpt_path=resumed,
         weights_only=True,
     )
+    chooser.put_back(module)
+    refuse_broken(module.weights(), step=curves.points[-1].step, checkpoint=checkpoint)
     return curves.points
 
 
@@ -170,16 +222,26 @@ def heldout_losses(
 
 def _plan(samples: Sequence[Sample], config: Config) -> Plan:
     chosen = [sample for sample in samples if sample.split == "train"]
-    return Plan(samples=chosen, size=config.batch, prior_share=config.prior_share, steps=config.steps, seed=config.seed)
+    return Plan(
+        samples=chosen,
+        size=config.batch,
+        prior_share=config.prior_share,
+        steps=config.steps * config.accumulate,
+        seed=config.seed,
+    )
 
 
-def _report(points: Sequence[Point], family: Family, samples: Sequence[Sample]) -> Report:
+def _report(points: Sequence[Point], family: Family, config: Config, samples: Sequence[Sample]) -> Report:
+    """What came of it. The held-out losses are of what is kept; with ``keep: best`` they are lower than honest ones."""
     first, last = points[0], points[-1]
+    best = choice.best(points, prior_margin=config.choice.prior_margin)
+    kept = best if best and config.choice.keep == "best" else last
     numbers = {
         "loss": last.loss,
-        "heldout_loss": last.heldout_loss,
+        "heldout_loss": kept.heldout_loss,
         "heldout_loss_before": first.heldout_loss,
-        "prior_loss": last.prior_loss,
+        "prior_loss": kept.prior_loss,
+        "best_step": best.step if best else None,
         "prior_loss_before": first.prior_loss,
         "steps": last.step,
         "weights": sum(weight.numel() for weight in adapters.weights(family.networks)),

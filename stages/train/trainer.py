@@ -13,9 +13,9 @@ Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 
 def build(
-    callbacks: Sequence[lightning.Callback], *, precision: Precision, steps: int, clip: float
+    callbacks: Sequence[lightning.Callback], *, precision: Precision, steps: int, accumulate: int, clip: float
 ) -> lightning.Trainer:
-    """A trainer for one epoch of ``steps`` batches, gradients cut to a norm of ``clip``."""
+    """A trainer for one epoch of ``steps`` times ``accumulate`` batches, gradients cut to a norm of ``clip``."""
     # Its remarks on workers, loggers and checkpoints within an epoch do not apply here.
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
@@ -25,6 +25,7 @@ def build(
         precision=precision,
         max_steps=steps,
         max_epochs=1,
+        accumulate_grad_batches=accumulate,
         gradient_clip_val=clip,
         callbacks=list(callbacks),
         logger=False,

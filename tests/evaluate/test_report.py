@@ -163,7 +163,10 @@ def test_both_arms_and_the_real_pictures_stand_below_each_other(html, embedded, 
 
 def test_every_score_has_its_numbers_and_its_verdict(html):
     rows = [re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", row)).strip() for row in html.split("<tr>")]
-    assert "heldout_loss 0.1235 0.1 -0.02346 -0.03 … -0.01 3 lower better (only 3 groups: the interval may be too short)" in rows
+    assert (
+        "heldout_loss 0.1235 0.1 -0.02346 -0.03 … -0.01 3 lower better (only 3 groups: the interval may be too short)"
+        in rows
+    )
     assert any(row.startswith("psnr_round_trip 12 – – 11 … 13 3 higher") for row in rows)
 
 

@@ -8,7 +8,7 @@ import torch
 from stages import embeddings, families, machine, tables
 from stages.errors import ModelError
 from stages.records import Point, Sample
-from stages.train import stage
+from stages.train import checkpoints, stage
 
 
 class Stopped(Exception):
@@ -33,14 +33,26 @@ def trained(tiny_base, tiny_prepared, tiny_encoded, tmp_path):
     known = embeddings.read(tiny_encoded)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 
-    def train(config, checkpoint, *, stop=None):
+    def train(config, checkpoint, *, stop=None, extra=()):
         family = families.build("tiny", tiny_base)
         stage.add_adapter(family, config)
-        points = stage.fit(family, config, samples, known, checkpoint, [Stopper(stop)] if stop else [])
+        points = stage.fit(family, config, samples, known, checkpoint, [*extra, *([Stopper(stop)] if stop else [])])
         family.save_adapter(tmp_path / "adapter.safetensors")
         return (tmp_path / "adapter.safetensors").read_bytes(), points
 
     return train
+
+
+OPTIMISERS = {
+    "prodigy": {"betas": [0.9, 0.99], "weight_decay": 0.01, "d0": 1e-3, "d_coef": 1.0},
+    "schedule_free": {"betas": [0.9, 0.99], "weight_decay": 0.01},
+    "muon": {"momentum": 0.95, "betas": [0.9, 0.99], "weight_decay": 0.01},
+    "adafactor": {"min_scale": 1.0, "clip": 1.0, "beta2_decay": -0.8, "weight_decay": 0.0},
+}
+
+
+def by(name, **others):
+    return {"optimiser": {"name": name, **OPTIMISERS[name]}, "kind": "constant", **others}
 
 
 @pytest.mark.parametrize("others", [{}, {"ema_decay": 0.9, "dropout": 0.1}], ids=["plain", "average and dropout"])
@@ -56,6 +68,43 @@ def test_a_run_that_was_broken_off_ends_as_an_undisturbed_one(trained, tiny_trai
         torch.manual_seed(99)
         torch.rand(5)
         assert trained(config, checkpoint) == (adapter, points), f"stopped after step {stop}"
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        by("prodigy", lr=1.0, lora_plus=1.0),
+        by("schedule_free", keep="best", curve_every=2),
+        by("muon", lora_plus=4.0),
+        by("adafactor", precision="bf16-mixed"),
+        {"accumulate": 3, "batch": 2, "dropout": 0.1, "ema_decay": 0.9},
+        {"patience": 2, "min_delta": 0.9, "curve_every": 3, "checkpoint_every": 3},
+        {"keep": "best", "kind": "cosine_restarts", "cycles": 3, "curve_every": 2, "ema_decay": 0.5},
+    ],
+    ids=["prodigy", "schedule-free", "muon", "adafactor in bf16", "accumulation", "early stop", "best"],
+)
+def test_a_run_of_any_kind_that_was_broken_off_ends_as_an_undisturbed_one(trained, tiny_training, tmp_path, others):
+    config = tiny_training(**others)
+    whole = trained(config, tmp_path / "whole.ckpt")
+    assert whole[1][-1].step == (6 if "patience" in others else 12)
+    for stop in (5, 9) if whole[1][-1].step > 9 else (3, 5):
+        with pytest.raises(Stopped):
+            trained(config, tmp_path / f"{stop}.ckpt", stop=stop)
+        assert trained(config, tmp_path / f"{stop}.ckpt") == whole, f"stopped after step {stop}"
+
+
+def test_a_run_may_be_broken_off_between_the_batches_of_a_step(trained, tiny_training, tmp_path):
+    config = tiny_training(accumulate=3, batch=2, dropout=0.1)
+
+    class Early(lightning.Callback):
+        def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+            if batch_idx == 16:  # the second of three of the sixth step
+                raise Stopped
+
+    with pytest.raises(Stopped):
+        trained(config, tmp_path / "early.ckpt", extra=[Early()])
+    assert checkpoints.newest(tmp_path / "early.ckpt")[1] == 4
+    assert trained(config, tmp_path / "early.ckpt") == trained(config, tmp_path / "whole.ckpt")
 
 
 def test_a_run_may_be_broken_off_twice(trained, tiny_training, tmp_path):
