@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -21,10 +21,13 @@ from stages import machine
 from stages.errors import ConfigError
 from stages.tables import replace
 
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
 ROOT = Path(__file__).parent.parent
 STAMP = "_compose_"
 ABSENT = "(not there)"  # in a line of differences
-UNREAD = (STAMP, "family")  # sections that no stage reads; what stages take of a family shows in their own
+UNREAD = (STAMP, "family", "sweep")  # sections that no stage reads; what stages take of a family shows in their own
 
 
 def composed(overrides: Sequence[str] = ()) -> str:
@@ -35,16 +38,21 @@ def composed(overrides: Sequence[str] = ()) -> str:
     """
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
-    from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
     stamp()
     try:
         with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            values = compose("config", overrides=list(overrides))
-        OmegaConf.resolve(values)
+            return resolved(compose("config", overrides=list(overrides)))
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"conf/: {_first_lines(error)}") from None
+
+
+def resolved(values: "DictConfig") -> str:
+    """The YAML of what Hydra composed, every interpolation filled in."""
+    from omegaconf import OmegaConf
+
+    OmegaConf.resolve(values)
     return OmegaConf.to_yaml(values)
 
 

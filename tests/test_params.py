@@ -150,9 +150,9 @@ def test_a_date_written_by_hand_is_an_edit_like_any_other(project):
 
 
 def test_a_line_taken_out_is_an_edit_even_where_it_said_nothing(project):
-    assert "  judge: null\n" in params.composed()
-    with pytest.raises(ConfigError, match=r"evaluate.judge: None -> \(not there\)"):
-        params.renewed(params.composed().replace("  judge: null\n", ""))
+    assert "  embedding: null\n" in params.composed()
+    with pytest.raises(ConfigError, match=r"measure.embedding: None -> \(not there\)"):
+        params.renewed(params.composed().replace("  embedding: null\n", ""))
 
 
 def test_an_edit_by_hand_is_an_error_even_when_conf_changed_too(project):
