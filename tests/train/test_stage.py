@@ -352,7 +352,9 @@ def test_processes_that_load_change_nothing(trained, tiny_training, tmp_path, mo
 def test_each_batch_of_a_step_draws_its_own(trained, tiny_training, tmp_path, monkeypatch):
     seeds = []
     monkeypatch.setattr(torch, "manual_seed", lambda seed, real=torch.manual_seed: seeds.append(seed) or real(seed))
-    trained(tiny_training(accumulate=3, steps=4, batch=2), tmp_path / "one.ckpt")
+    _, points = trained(tiny_training(accumulate=3, steps=4, batch=2, curve_every=2), tmp_path / "one.ckpt")
+    assert [point.step for point in points] == [0, 2, 4]
+    assert points[1].loss > 0.5 * points[0].heldout_loss  # of whole batches, not of a third of each
     drawn = [seed for seed in seeds if seed in {step_seed(3, batch) for batch in range(100)}]
     assert drawn == [step_seed(3, batch) for batch in range(12)]
 
