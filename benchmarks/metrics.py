@@ -18,7 +18,7 @@ from scipy import linalg
 from skimage import data
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from stages.evaluate.bootstrap import interval
+from stages.bootstrap import interval
 from stages.evaluate.fidelity import psnr, ssim
 from stages.evaluate.metrics.copy_rate import copied
 from stages.evaluate.metrics.frechet import distance

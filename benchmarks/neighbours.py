@@ -136,7 +136,7 @@ def rows(root: Path, count: int) -> None:
     words, _ = planted(count, 4, 40)
     ids = [f"{number:064x}" for number in range(count)]
     place = Place(shard="shard-0.tar", offset=0, size=1000)
-    blank = dict.fromkeys(("alt", "title", "credit", "consent"), "")
+    blank = dict.fromkeys(("alt", "title", "credit", "consent", "group"), "")
     facts = {"format": "JPEG", "sharpness": 99.0, "brightness": 99.0, "contrast": 40.0, "dark": 0.1, "bright": 0.1}
     facts |= {"entropy": 7.0, "colourfulness": 30.0, "hash_quality": 100, "text": 0.0, "watermark": 0.0, "faces": ()}
     facts |= {"aesthetic": None, "nsfw": None, "width": 800, "height": 600}

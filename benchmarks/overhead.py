@@ -102,6 +102,7 @@ def prepared(steps: int) -> tuple[Any, Any, list[Any], Any]:
             role="subject",
             split="train",
             group="",
+            digest="",
             place=Place(shard="", offset=0, size=0),
             **sizes,
         )
@@ -109,16 +110,14 @@ def prepared(steps: int) -> tuple[Any, Any, list[Any], Any]:
     ]
     latents = {row.id: torch.randn(4, SIDE // 8, SIDE // 8) for row in rows}
     prompts = {embeddings.key(text): words for text in ("a photo", "")}
-    return family, config, rows, embeddings.Embeddings(latents=latents, prompts=prompts, pictures={})
+    return family, config, rows, embeddings.Embeddings(latents=latents, prompts=prompts, pictures={}, masks={})
 
 
 def plain(steps: int) -> dict[str, float | str]:
     """The loop that one would write by hand."""
     import torch
 
-    from stages import denoising
     from stages.train import descent, loading, noise, stage
-    from stages.train.module import step_seed
 
     family, config, rows, known = prepared(steps)
     batches = loading.loader(stage._plan(rows, config), known, start=0)  # noqa: SLF001
@@ -127,19 +126,21 @@ def plain(steps: int) -> dict[str, float | str]:
     descending = stage.descending(config)
     rule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: descent.share(descending.schedule, step, steps))
     family.denoiser.train()
+    empty = known.empty
     forget_peak()
     times = [time.process_time()]
     for step, batch in enumerate(batches):
-        torch.manual_seed(step_seed(config.seed, step))
-        latents_BCHW, empty = batch.latents_BCHW, known.empty
-        eps_BCHW = torch.randn_like(latents_BCHW)
-        levels_B = family.process.levels(noise.parts(BATCH, config.optimisation.noise.levels), latents_BCHW.shape[-2:])
-        dropped_B = torch.rand(BATCH) < config.optimisation.caption_dropout
+        torch.manual_seed(noise.seed_of(config.seed, step, 0))
+        draw = noise.drawn(batch, config.optimisation.noise, seed=config.seed)
+        levels_B = family.process.levels(draw.parts_B, batch.latents_BCHW.shape[-2:])
+        dropped_B = draw.chances_B < config.optimisation.caption_dropout
         words = {
             name: torch.where(dropped_B.reshape(-1, *[1] * empty[name].dim()), empty[name], value)
             for name, value in batch.conditions.items()
         }
-        loss = denoising.squared_error(family, latents_BCHW, words, eps_BCHW, levels_B).mean()
+        noisy_BCHW, target_BCHW = family.process.corrupt(batch.latents_BCHW, draw.eps_BCHW, levels_B)
+        answer_BCHW = family.predict(noisy_BCHW, levels_B, words)
+        loss = (answer_BCHW - target_BCHW).square().mean()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, CLIP)

@@ -75,7 +75,7 @@ def _crawled(folder: Path, count: int, side: int) -> None:
         for content in _files(count, side):
             writer.add(hashlib.sha256(content).hexdigest(), content)
     said = {"url": "", "page": "", "kind": "image", "alt": "", "title": "", "author": "", "credit": "", "licence": ""}
-    said |= {"licence_evidence": (), "signals": (), "consent": ""}
+    said |= {"licence_evidence": (), "signals": (), "consent": "", "group": ""}
     tables.write(folder, Item, (Item(id=id, place=place, **said) for id, place in writer.places.items()))
 
 

@@ -17,7 +17,7 @@ from stages.config import settings
 from stages.errors import ConfigError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Generator, Tensor
 
     from stages.families import Family
 
@@ -180,11 +180,14 @@ def add_noise(x0_BCHW: Tensor, eps_BCHW: Tensor, abar_B: Tensor) -> Tensor:
     return abar.sqrt() * x0_BCHW + (1 - abar).sqrt() * eps_BCHW
 
 
-def stratified(count: int) -> Tensor:
-    """``count`` numbers of [0, 1), one from each of ``count`` equal parts and in their order: uniform, with less variance."""
+def stratified(count: int, generator: Generator | None = None) -> Tensor:
+    """``count`` numbers of [0, 1), one from each of ``count`` equal parts and in their order: uniform, with less variance.
+
+    From ``generator``, or torch's global one.
+    """
     import torch
 
-    return (torch.arange(count) + torch.rand(count)) / count
+    return (torch.arange(count) + torch.rand(count, generator=generator)) / count
 
 
 def logit_normal(parts_B: Tensor, *, mean: float, std: float) -> Tensor:
@@ -211,6 +214,26 @@ def offset_noise(eps_BCHW: Tensor, shift_BC: Tensor, *, strength: float) -> Tens
     N. Guttenberg, "Diffusion with Offset Noise", 2023: without it, pictures keep a middle brightness.
     """
     return eps_BCHW + strength * shift_BC[:, :, None, None]
+
+
+def perturbed(eps_BCHW: Tensor, more_BCHW: Tensor, *, strength: float) -> Tensor:
+    """``eps`` with ``strength`` times more noise: the denoiser sees this and is asked for ``eps``, against exposure bias.
+
+    Ning et al., "Input Perturbation Reduces Exposure Bias in Diffusion Models", arXiv 2301.11706, equation 8.
+    """
+    return eps_BCHW + strength * more_BCHW
+
+
+def masked_error(answer_BCHW: Tensor, target_BCHW: Tensor, mask_BHW: Tensor, *, outside: float) -> Tensor:
+    """Mean squared error for each picture, float[B], in which each place counts ``outside`` + (1 - ``outside``) mask.
+
+    It is divided by the sum of these weights, so that a small subject counts as much as a large one; kohya's sd-scripts
+    divide by all places, and OneTrainer by its choice. Where ``mask`` is 1 everywhere it is the plain mean; where all
+    weights are 0, as when a crop holds nothing of the subject, the error is 0.
+    """
+    error_BHW = (answer_BCHW.float() - target_BCHW.float()).square().mean(1)
+    weight_BHW = outside + (1 - outside) * mask_BHW
+    return (error_BHW * weight_BHW).sum((1, 2)) / weight_BHW.sum((1, 2)).clamp(min=1e-6)
 
 
 def squared_error(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stages import denoising, tensors
+from stages import denoising, families, tensors
 from stages.families import Family
 from stages.records import Sample
 
@@ -24,6 +24,7 @@ class Embeddings:
     latents: "Mapping[str, Tensor]"  # float32[C, H, W]
     prompts: "Mapping[str, Mapping[str, Tensor]]"
     pictures: "Mapping[str, Mapping[str, Tensor]]"  # what a picture's words do not give, by sample id
+    masks: "Mapping[str, Tensor]"  # float32[H, W] of 0 to 1, by id of those samples that have one
 
     def of(self, sample: Sample) -> "tuple[Tensor, Mapping[str, Tensor]]":
         """Latents and conditions of ``sample``."""
@@ -53,13 +54,25 @@ def read(folder: Path) -> Embeddings:
     """
     pictures = _conditions(folder, "pictures") if any(folder.glob("pictures-*")) else {}
     return Embeddings(
-        latents=tensors.read(folder, "latents"), prompts=_conditions(folder, "prompts"), pictures=pictures
+        latents=tensors.read(folder, "latents"),
+        prompts=_conditions(folder, "prompts"),
+        pictures=pictures,
+        masks=tensors.read(folder, "masks") if any(folder.glob("masks-*")) else {},
     )
 
 
 def heldout_losses(family: Family, embeddings: Embeddings, sample: Sample, *, seed: int) -> list[float]:
-    """``denoising.fixed_loss`` for ``sample`` with its own words: a number for each of ``denoising.FIXED_PARTS``."""
+    """``denoising.fixed_loss`` for ``sample`` with its own words: a number for each of ``denoising.FIXED_PARTS``.
+
+    The words are encoded anew where an adapter is on their encoders.
+    """
     latents, conditions = embeddings.of(sample)
+    if families.trains_words(family):
+        import torch
+
+        with torch.no_grad():
+            words = family.encode_prompts([sample.text])
+        conditions = {**conditions, **{name: value[0] for name, value in words.items()}}
     device = family.denoiser.device
     there = {name: value.to(device) for name, value in conditions.items()}
     seed = denoising.picture_seed(seed, sample.id)

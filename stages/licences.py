@@ -88,6 +88,12 @@ _HOMES = {
     "LicenseRef-Unsplash": "https://unsplash.com/license",
     "LicenseRef-Pexels": "https://www.pexels.com/license/",
 }
+_LABELS = {
+    OWN: "own, or by contract",
+    PUBLIC_DOMAIN: "stated as public domain",
+    "LicenseRef-Unsplash": "Unsplash License",
+    "LicenseRef-Pexels": "Pexels License",
+}
 _LETTERS = (  # what the letters of a code stand for, as people write it
     ("attribution", "by"),
     ("non-?commercial", "nc"),
@@ -174,6 +180,11 @@ def _licence(code: str, version: str, port: str) -> str:
 
 def _known(name: str, version: str) -> str:
     return f"{name}-{version}" if f"{name}-{version}" in TERMS else ""
+
+
+def label(licence: str) -> str:
+    """``licence`` (SPDX) in words where its identifier would say little; "unknown" for none."""
+    return _LABELS.get(licence, licence) or "unknown"
 
 
 def page(licence: str) -> str:

@@ -25,6 +25,7 @@ TABLES: tuple[type[Owner], ...] = (Item, Frame, Redaction, Sample, Generation)
 CELL = 128  # pixels of a picture on the sheet
 LABEL = 14  # pixels of the line below it
 ACROSS = 12  # pictures in a row
+STAND_INS = ("twin", "lookalike")  # reasons that name the picture that stays; others name a refused one
 MOST = 240  # pictures of one reason on its sheet
 FONT, SIZE = cv2.FONT_HERSHEY_SIMPLEX, 0.38
 
@@ -47,19 +48,22 @@ def pictures(folder: Path) -> Iterator[tuple[str, bytes]]:
         yield name, shards.read(folder, row.place)
 
 
-def judged(folder: Path) -> dict[str, list[tuple[str, bytes]]]:
+def judged(folder: Path) -> dict[str, Iterator[tuple[str, bytes]]]:
     """By reason (``kept`` for those that stay) label and bytes of each frame that ``folder`` has a verdict on.
 
-    A twin follows the one that stays in its stead. Of each reason only the first ``MOST`` are read.
+    A twin follows the one that stays in its stead, or whose refusal it shares. Of each reason only the first ``MOST`` are
+    read, each when it is asked for.
     """
     frames = tables.by_id(folder.parent / "frames", Frame)
     by_reason: dict[str, list[Verdict]] = {}
     for verdict in tables.read(folder, Verdict):
         by_reason.setdefault(verdict.reason or "kept", []).append(verdict)
-    return {
-        reason: [(label, _bytes(folder.parent, frames[id])) for id, label in _shown(verdicts)]
-        for reason, verdicts in sorted(by_reason.items())
-    }
+    return {reason: _read(folder.parent, frames, _shown(verdicts)) for reason, verdicts in sorted(by_reason.items())}
+
+
+def _read(data: Path, frames: Mapping[str, Frame], shown: Sequence[tuple[str, str]]) -> Iterator[tuple[str, bytes]]:
+    for id, label in shown:
+        yield label, shards.read(data / frames[id].store, frames[id].place)
 
 
 def _shown(verdicts: Iterable[Verdict]) -> list[tuple[str, str]]:
@@ -69,13 +73,9 @@ def _shown(verdicts: Iterable[Verdict]) -> list[tuple[str, str]]:
     for verdict in sorted(verdicts, key=lambda each: (each.twin, each.id)):
         if verdict.twin != best:
             best = verdict.twin
-            shown.append((best, f"{best[:8]} stays"))
+            shown.append((best, f"{best[:8]} {'stays' if verdict.reason in STAND_INS else 'refused'}"))
         shown.append((verdict.id, f"{verdict.id[:8]} twin" if best else verdict.id[:8]))
     return shown[:MOST]
-
-
-def _bytes(data: Path, frame: Frame) -> bytes:
-    return shards.read(data / frame.store, frame.place)
 
 
 def sheet(images: Sequence[Pixels], labels: Sequence[str] = ()) -> Pixels:
@@ -117,13 +117,13 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _write_sheets(by_reason: Mapping[str, Sequence[tuple[str, bytes]]], out: Path) -> None:
+def _write_sheets(by_reason: Mapping[str, Iterable[tuple[str, bytes]]], out: Path) -> None:
     """One sheet for each reason; what cannot be decoded is an empty place with its label."""
     for reason, those in by_reason.items():
         file = out / f"sheet-{reason.replace(' ', '-')}.png"
-        page = sheet([_decoded(label, content) for label, content in those], [label for label, _ in those])
-        tables.replace(file, encode_png(page))
-        log.info("%s: %d on %s", reason, len(those), file)
+        cells = [(label, _decoded(label, content)) for label, content in those]
+        tables.replace(file, encode_png(sheet([small for _, small in cells], [label for label, _ in cells])))
+        log.info("%s: %d on %s", reason, len(cells), file)
 
 
 def _decoded(label: str, content: bytes) -> Pixels:

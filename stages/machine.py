@@ -70,6 +70,18 @@ def workers() -> int:
     return int(given) if given else (os.cpu_count() or 1)
 
 
+def loaders() -> int:
+    """How many processes read ahead for training; 0, and so the training itself, when ``DARKROOM_LOADERS`` is unset.
+
+    Raises:
+        ConfigError: when it is not a number.
+    """
+    given = os.environ.get("DARKROOM_LOADERS", "0")
+    if not given.isdecimal():
+        raise ConfigError(f"DARKROOM_LOADERS: {given!r} is no number of processes; give 0 or more, or unset it")
+    return int(given)
+
+
 def device() -> str:
     """``cpu`` or ``cuda``: where models run."""
     given = os.environ.get("DARKROOM_DEVICE", "")

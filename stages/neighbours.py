@@ -80,21 +80,30 @@ def cosine_heads(vectors: NDArray[np.float32], least: float) -> Rows:
     return head
 
 
-def near_any(words: Words, listed: Words, radius: int, *, looks: Sequence[Words] = ()) -> NDArray[np.bool_]:
-    """Which of ``words``, uint64[N, W], differ from one of ``listed``, uint64[M, W], in at most ``radius`` bits: bool[N].
+def nearest(words: Words, listed: Words, radius: int, *, looks: Sequence[Words] = ()) -> Rows:
+    """The row of ``listed``, uint64[M, W], that is nearest to each of ``words``, uint64[N, W]: intp[N].
 
-    ``looks`` are other forms of ``listed``, uint64[M, W] each.
+    Of equally near ones the first, and -1 where none differs in at most ``radius`` bits. ``looks`` are other forms of
+    ``listed``, uint64[M, W] each. All against all is N x M comparisons here: none among ``words``, none among ``listed``.
     """
-    found = np.zeros(len(words), dtype=bool)
-    if not len(listed):
-        return found
+    if radius < 0 or not len(words) or not len(listed):
+        return np.full(len(words), -1)
     together = np.concatenate([words, listed])
+    if not looks and (cuts := _cuts(together, radius)):
+        return _nearest(len(words), _along_bands(together, radius, cuts))
     near = _by_bits(together, [np.concatenate([words, look]) for look in looks], radius)
-    columns = np.arange(len(words), len(together))
-    for start in range(0, len(words), BLOCK):
-        for hits in _work(near, np.arange(start, min(start + BLOCK, len(words))), columns):
-            found[hits.right] = True
-    return found
+    return _nearest(len(words), _across(len(words), len(listed), near))
+
+
+def cosine_nearest(vectors: NDArray[np.float32], listed: NDArray[np.float32], least: float) -> Rows:
+    """As ``nearest``, for vectors, float32[N, D] and float32[M, D], that are near when their cosine is at least ``least``."""
+    near = _by_cosine(np.concatenate([vectors, listed]), least)
+    return _nearest(len(vectors), _across(len(vectors), len(listed), near))
+
+
+def near_any(words: Words, listed: Words, radius: int, *, looks: Sequence[Words] = ()) -> NDArray[np.bool_]:
+    """Which of ``words``, uint64[N, W], have one of ``listed`` near them, as for ``nearest``: bool[N]."""
+    return nearest(words, listed, radius, looks=looks) >= 0
 
 
 def links(count: int, found: Iterable[Pairs]) -> Iterator[tuple[int, int]]:
@@ -128,6 +137,29 @@ def _all(count: int, near: Near) -> Iterator[Pairs]:
             later = hits.left > hits.right
             if later.any():
                 yield Pairs(hits.right[later], hits.left[later], hits.apart[later])
+
+
+def _across(count: int, more: int, near: Near) -> Iterator[Pairs]:
+    """The pairs of one of the first ``count`` rows and one of the ``more`` after them that are ``near``."""
+    columns = np.arange(count, count + more)
+    for start in range(0, count, BLOCK):
+        yield from _work(near, np.arange(start, min(start + BLOCK, count)), columns)
+
+
+def _nearest(count: int, found: Iterable[Pairs]) -> Rows:
+    """Of the rows after the first ``count`` the one nearest to each of those, counted from there; -1 where none is."""
+    nearest, best = np.full(count, -1), np.full(count, np.inf)
+    for block in found:
+        low, high = np.minimum(block.left, block.right), np.maximum(block.left, block.right)
+        cross = (low < count) & (high >= count)
+        row, other, apart = low[cross], high[cross] - count, block.apart[cross]
+        order = np.lexsort((other, apart, row))
+        row, other, apart = row[order], other[order], apart[order]
+        first = np.diff(row, prepend=-1) != 0
+        row, other, apart = row[first], other[first], apart[first]
+        closer = (apart < best[row]) | ((apart == best[row]) & (other < nearest[row]))
+        nearest[row[closer]], best[row[closer]] = other[closer], apart[closer]
+    return nearest
 
 
 def _settle_all(head: Rows, near: Near) -> None:

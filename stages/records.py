@@ -54,11 +54,20 @@ class Item:
     title: str
     author: str
     credit: str  # the credit line that the source asks for; empty when it asks for none
-    licence: str  # SPDX or LicenseRef-…, the strictest that was stated; empty when none was, or one is unknown
+    licence: str  # SPDX or LicenseRef-…, the strictest that anyone stated; empty when none was, or one is unknown
     licence_evidence: tuple[Evidence, ...]
     signals: tuple[Signal, ...]  # on training with it, for and against
     consent: str  # id of the consent record that covers the people in it; empty when there is none
+    group: str  # whatever shares it never crosses the split: by the user's word or the file's name; empty for pages
     place: Place  # in crawl's shards
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mask:
+    """Which parts of a picture are to be learned: grey pixels in its size, white where it counts. ``id`` is the picture's."""
+
+    id: str  # an item's, or a sample's
+    place: Place  # in crawl's shards, as it was given, or in prepare's, PNG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +86,10 @@ class Consent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """What a stage could not do with one thing, and why. ``id`` is the item's, or the SHA-256 of an address."""
+    """What a stage could not do with one thing, and why. ``id`` is its own, or the SHA-256 of an address."""
 
     id: str
-    what: str  # an address, or an item's url
+    what: str  # an address, an item's url, or a sample's words
     reason: str
 
 
@@ -134,13 +143,28 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """The one policy by which ``clean`` judged the rights to all frames. ``id`` is its digest, see ``rights.digest``."""
+
+    id: str
+    policy: str  # its name, as in conf/policy
+    commercial: bool  # the declared use: the model may earn money
+    publish: bool  # its weights leave the house
+    word_of: Literal[
+        "all", "sidecar"
+    ]  # whose statements on licences counted; sidecar: only what the user stated by hand
+    settings: Mapping[str, str]  # all of the policy, as text: "use.publish" to "true"
+    consent_on: str  # YYYY-MM-DD, the day on which a consent had to count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """Whether one frame stays, and if not, why. ``reason`` is empty when it stays."""
 
     id: str
     keep: bool
     reason: str
-    twin: str  # id of the frame that was kept in its stead, for the reason "twin"
+    twin: str  # id of the frame that stays in its stead, or whose refusal it shares: "twin", "twin of opted out" …
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +217,7 @@ class Sample:
         int  # pixels of the whole picture, scaled as the sample is, that lie left of it; in the mirror, if mirrored
     )
     crop_top: int  # likewise, above it; both are below 0 where the sample reaches beyond the picture's edge
+    digest: str  # SHA-256 of its PNG: what was made of it before is found again by this
     place: Place  # in prepare's shards, PNG with licence and credit
 
 
@@ -255,6 +280,17 @@ class Score:
     definition: str  # 16 hex digits
     better: Literal["lower", "higher", "neither"]
     verdict: Literal["better", "worse", "no evidence", "kept", "lost", ""]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureScore:
+    """One metric of one held-out picture by one arm. ``id`` is made of the three."""
+
+    id: str
+    metric: str
+    arm: Arm
+    sample: str
+    value: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,36 +8,39 @@ the web. No legal advice.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Literal
 
 from stages import licences
 from stages.config import settings
 from stages.licences import TERMS, Terms
-from stages.records import Consent, Evidence, Item, Scope
+from stages.records import Consent, Evidence, Item, Ruling, Scope
 
 # Fields that say who holds the rights or where to buy some. They are no licence, but may name one or refuse all.
 NOTICES = frozenset(
     ("copyrightnotice", "acquirelicensepage", "dc:rights", "dc.rights", "dcterms.rights", "copyright", "rights",
      "cc:attributionurl", "plus:licensorurl")
 )  # fmt: skip
+OPTED_OUT = "opted out"  # the rule that a denial of training is refused by
+RESERVED = "rights reserved"  # the rule on what says of itself that all rights are
+NO_RECORD = "there is no such record"
 REFUSALS = ("all rights reserved", "alle rechte vorbehalten", "tous droits réservés", "todos los derechos reservados")
 
 
 @settings
 class Use:
-    """What the trained model is for."""
+    """What the trained model is for. Every picture is adapted for it: cropped to a size, and faces made unrecognisable."""
 
     commercial: bool  # it may earn money
     publish: bool  # its weights leave the house
-    adapt: bool  # pictures are changed: cropped, faces made unrecognisable
 
 
 @settings
 class Policy:
     """What must speak for a picture, and what may speak against it. One of ``conf/policy``."""
 
+    id: str  # the name of its file, for cards and the registry
     use: Use
     unlicensed: Literal["review", "allow"]  # pictures of which no known licence is stated
     word_of: Literal["all", "sidecar"]  # whose statements count; sidecar: only what the user states by hand
@@ -62,7 +65,7 @@ ALLOWED = Decision(verdict="allow", rule="")
 
 def decide(item: Item, policy: Policy) -> Decision:
     """Whether ``item`` may be used: what forbids it goes first, then what a person must look at."""
-    evidence = [each for each in item.licence_evidence if policy.word_of == "all" or each.where == "sidecar"]
+    evidence = _counting(item, policy)
     licence = item.licence if policy.word_of == "all" else licence_of(evidence)
     if refusal := _refusal(item, _terms(licence, evidence), policy, licensed=licence in TERMS):
         return Decision(verdict="deny", rule=refusal)
@@ -70,6 +73,11 @@ def decide(item: Item, policy: Policy) -> Decision:
     if doubt and item.id not in policy.reviewed:
         return Decision(verdict="review", rule=doubt)
     return ALLOWED
+
+
+def reserved(item: Item, policy: Policy) -> bool:
+    """Whether something that ``policy`` counts says of ``item`` itself, and not of its page, that all rights are reserved."""
+    return _reserves(_counting(item, policy))
 
 
 def licence_of(evidence: Iterable[Evidence]) -> str:
@@ -92,9 +100,37 @@ def digest(policy: Policy) -> str:
     return hashlib.sha256(json.dumps(asdict(policy), sort_keys=True).encode()).hexdigest()
 
 
-def mark(policy: Policy) -> int:
-    """The head of the digest as a number below 2**48, which a report of numbers holds without loss."""
-    return int(digest(policy)[:12], 16)
+def ruling(policy: Policy, *, consent_on: date) -> Ruling:
+    """``policy`` as the row that travels with what it chose."""
+    values = {key: value for key, value in asdict(policy).items() if key not in ("id", "use", "reviewed")}
+    settings_of = {f"use.{key}": _text(value) for key, value in asdict(policy.use).items()}
+    settings_of |= {key: _text(value) for key, value in values.items()}
+    return Ruling(
+        id=digest(policy),
+        policy=policy.id,
+        commercial=policy.use.commercial,
+        publish=policy.use.publish,
+        word_of=policy.word_of,
+        settings={**settings_of, "reviewed": str(len(policy.reviewed))},
+        consent_on=consent_on.isoformat(),
+    )
+
+
+def use(ruling: Ruling) -> str:
+    """The declared use in words: "commercial, published"."""
+    words = {"commercial": ruling.commercial, "published": ruling.publish}
+    return ", ".join(word if holds else f"not {word}" for word, holds in words.items())
+
+
+def restrictions(ruling: Ruling) -> list[str]:
+    """What must not be done with what was chosen under ``ruling``; nothing when it may be published and sold."""
+    barred = {"not for publication": not ruling.publish, "not commercial": not ruling.commercial}
+    return [words for words, holds in barred.items() if holds]
+
+
+def as_ruled(item: Item, ruling: Ruling) -> Item:
+    """``item`` with the licence that ``ruling`` went by: where the user's word alone counts, the one in ``rights.yaml``."""
+    return item if ruling.word_of == "all" else replace(item, licence=licence_of(_sidecar(item)))
 
 
 def attribution(item: Item) -> str:
@@ -103,7 +139,8 @@ def attribution(item: Item) -> str:
     Where the source asks for a line of its own, that one stands in for title and author.
     """
     named = item.credit or f"{item.title or 'Untitled'} by {item.author or 'unknown'}"
-    return " ".join(f"{named}, {item.licence or 'licence unknown'}, {item.url}".split())
+    licence = licences.label(item.licence) if item.licence else "licence unknown"
+    return " ".join(f"{named}, {licence}, {item.url}".split())
 
 
 def needed(*, publish: bool) -> tuple[Scope, ...]:
@@ -117,16 +154,37 @@ def consents(records: Iterable[Consent], *, on: date, scopes: Iterable[Scope]) -
     return {each.id: _void(each, on, wanted) for each in records}
 
 
+def withdrawn(records: Iterable[Consent], *, on: date) -> frozenset[str]:
+    """The ids of the consents that were taken back by the day ``on``, which says more than that there is none."""
+    return frozenset(each.id for each in records if _revoked(each, on))
+
+
 def consented(item: Item, known: Mapping[str, str]) -> bool:
     """Whether a record that counts covers the people in ``item``; ``known`` is from ``consents``."""
-    return bool(item.consent) and known.get(item.consent, "there is no such record") == ""
+    return bool(item.consent) and known.get(item.consent, NO_RECORD) == ""
 
 
 def void_consents(items: Iterable[Item], known: Mapping[str, str]) -> list[str]:
     """A line for each consent that ``items`` name and that does not count: its id, and why."""
     named = sorted({item.consent for item in items if item.consent})
-    why = {id: known.get(id, "there is no such record") for id in named}
+    why = {id: known.get(id, NO_RECORD) for id in named}
     return [f"{id}: {reason}" for id, reason in why.items() if reason]
+
+
+def _counting(item: Item, policy: Policy) -> list[Evidence]:
+    """The statements on ``item`` that ``policy`` listens to."""
+    return list(item.licence_evidence) if policy.word_of == "all" else _sidecar(item)
+
+
+def _sidecar(item: Item) -> list[Evidence]:
+    return [each for each in item.licence_evidence if each.where == "sidecar"]
+
+
+def _text(value: object) -> str:
+    """A value of a policy as one would write it in YAML."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return (", ".join(value) or "none") if isinstance(value, tuple) else str(value)
 
 
 def _terms(licence: str, evidence: Iterable[Evidence]) -> list[Terms]:
@@ -138,7 +196,7 @@ def _terms(licence: str, evidence: Iterable[Evidence]) -> list[Terms]:
 def _refusal(item: Item, terms: Sequence[Terms], policy: Policy, *, licensed: bool) -> str:
     denied = any(each.verdict == "deny" and each.category in policy.opt_outs for each in item.signals)
     if denied and not (licensed and policy.licence_overrides):
-        return "opted out"
+        return OPTED_OUT
     return next((why for each in terms if (why := _barred(each, policy.use))), "")
 
 
@@ -146,7 +204,7 @@ def _barred(terms: Terms, use: Use) -> str:
     """What of ``use`` the terms forbid."""
     if use.commercial and not terms.commercial:
         return "licence non-commercial"
-    if use.adapt and not (terms.derivatives if use.publish else terms.private_changes):
+    if not (terms.derivatives if use.publish else terms.private_changes):
         return "licence without adaptations"
     return ""
 
@@ -156,7 +214,7 @@ def _doubt(licence: str, evidence: Sequence[Evidence], policy: Policy) -> str:
     if policy.unlicensed == "review" and licences.conflict(statements(evidence)):
         return "licences conflict"
     if policy.unlicensed == "review" and licence not in TERMS:
-        return "licence unknown"
+        return RESERVED if _reserves(evidence) else "licence unknown"
     terms = _terms(licence, evidence)
     if policy.platform_terms == "review" and any(each.platform for each in terms):
         return "licence of a platform"
@@ -175,7 +233,15 @@ def _states(evidence: Evidence) -> bool:
     """Whether ``evidence`` states a licence, or refuses all; a notice of copyright alone does neither."""
     if evidence.where.split(" ")[-1].lower() not in NOTICES:
         return True
-    return bool(_name(evidence)) or any(words in evidence.raw.lower() for words in REFUSALS)
+    return bool(_name(evidence)) or _refuses(evidence)
+
+
+def _refuses(evidence: Evidence) -> bool:
+    return any(words in evidence.raw.lower() for words in REFUSALS)
+
+
+def _reserves(evidence: Iterable[Evidence]) -> bool:
+    return any(each.scope == "picture" and _refuses(each) for each in evidence)
 
 
 def _name(evidence: Evidence) -> str:
@@ -185,8 +251,12 @@ def _name(evidence: Evidence) -> str:
     return licences.spdx(evidence.raw)
 
 
+def _revoked(record: Consent, on: date) -> bool:
+    return bool(record.revoked) and date.fromisoformat(record.revoked) <= on
+
+
 def _void(record: Consent, on: date, scopes: Iterable[Scope]) -> str:
-    if record.revoked and date.fromisoformat(record.revoked) <= on:
+    if _revoked(record, on):
         return f"revoked on {record.revoked}"
     if date.fromisoformat(record.granted) > on:
         return f"granted only from {record.granted}"

@@ -100,35 +100,41 @@ class Registration:
     """A model version to be."""
 
     name: str
-    alias: str
+    alias: str  # moves to this version; empty: none does
     code: Path  # models-from-code: the file is the model, nothing is pickled
     artifacts: Mapping[str, Path]
     config: Mapping[str, Any]
     card: str  # Markdown
     data: Sequence[str]  # outputs whose digests the version is tagged with
+    tags: Mapping[str, str]  # what else it is tagged with; a version of the same result with other tags is another one
 
 
 def register(lock: Lock, experiment: str, wanted: Registration) -> bool:
     """Register ``wanted`` under the run of ``lock.result``, unless it is registered already; says whether it did.
 
+    What is registered already gets the card of today: consents may have been taken back since.
+
     Raises:
         TableError: when there is no run of that result.
     """
     mlflow, client = _connected()
-    if any(
-        version.tags.get(RESULT) == lock.result for version in client.search_model_versions(f"name='{wanted.name}'")
-    ):
-        return False
+    own = {RESULT: lock.result, **wanted.tags}
+    for version in client.search_model_versions(f"name='{wanted.name}'"):
+        if own.items() <= version.tags.items():
+            if version.description != wanted.card:
+                client.update_model_version(wanted.name, version.version, description=wanted.card)
+            return False
     where = _experiment(mlflow, client, experiment)
     runs = client.search_runs([where], f"tags.`{RESULT}` = '{lock.result}'")
     if not runs:
         raise TableError(f"MLflow has no run of result {lock.result}; `dvc repro -f -s track` writes it again")
-    tags = {RESULT: lock.result, **_provenance(lock), **{f"data.{path}": lock.outs[path] for path in wanted.data}}
+    tags = {**own, **_provenance(lock), **{f"data.{path}": lock.outs[path] for path in wanted.data}}
     with _active(mlflow, runs[0].info.run_id):
         model = _log_model(mlflow, wanted)
     version = mlflow.register_model(model.model_uri, wanted.name, tags=tags)
     client.update_model_version(wanted.name, version.version, description=wanted.card)
-    client.set_registered_model_alias(wanted.name, wanted.alias, version.version)
+    if wanted.alias:
+        client.set_registered_model_alias(wanted.name, wanted.alias, version.version)
     return True
 
 

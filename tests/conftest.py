@@ -130,14 +130,8 @@ def tiny_samples():
         png = encode_png(cv2.resize(colours, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC))
         text = f"a photo of {word}" if number % 2 else f"a {word} wall"
         values = {"id": f"{frame}-00", "frame": frame, "variant": 0, "text": text, "role": role, "split": split}
-        sizes = {
-            "width": SIDE,
-            "height": SIDE,
-            "source_width": SIDE,
-            "source_height": SIDE,
-            "crop_left": 0,
-            "crop_top": 0,
-        }
+        sizes = {"width": SIDE, "height": SIDE, "source_width": SIDE, "source_height": SIDE}
+        sizes |= {"crop_left": 0, "crop_top": 0, "digest": hashlib.sha256(png).hexdigest()}
         rows.append(({**values, "group": frame, **sizes}, png))
     return rows
 
@@ -146,9 +140,10 @@ def tiny_samples():
 def tiny_prepared(tmp_path_factory, tiny_samples):
     """What prepare would leave of ``tiny_samples``."""
     from stages import shards, tables
-    from stages.records import Sample
+    from stages.records import Mask, Sample
 
     folder = tmp_path_factory.mktemp("tiny") / "prepared"
+    tables.write(folder, Mask, [])
     places = shards.write(folder, {values["id"]: png for values, png in tiny_samples}, digits=1)
     tables.write(folder, Sample, [Sample(**values, place=places[values["id"]]) for values, _ in tiny_samples])
     return folder
@@ -161,7 +156,10 @@ def tiny_encoded(tmp_path_factory, tiny_base, tiny_prepared, session_cache):
 
     folder = tmp_path_factory.mktemp("tiny") / "encoded"
     stage.run(
-        stage.Config(family="tiny", threads=1, shard_digits=1), base=tiny_base, prepared=tiny_prepared, out=folder
+        stage.Config(family="tiny", base_precision="fp32", long_captions="cut", threads=1, shard_digits=1),
+        base=tiny_base,
+        prepared=tiny_prepared,
+        out=folder,
     )
     return folder
 
@@ -172,9 +170,10 @@ def tiny_noise():
     from stages.denoising import Weighting
     from stages.train.noise import Levels, Noise
 
-    def noise(*, kind="uniform", weighting="min_snr", offset=0.0):
+    def noise(*, kind="uniform", weighting="min_snr", offset=0.0, perturbation=0.0):
         levels = Levels(kind=kind, mean=0.0, std=1.0, scale=1.0)
-        return Noise(levels=levels, weighting=Weighting(kind=weighting, gamma=5.0), offset=offset)
+        weighting = Weighting(kind=weighting, gamma=5.0)
+        return Noise(levels=levels, weighting=weighting, offset=offset, perturbation=perturbation)
 
     return noise
 
@@ -184,9 +183,11 @@ def tiny_adapter():
     """A LoRA of rank two on ``TARGETS``; give others to change it, ``kind`` by its name."""
     from stages.adapters import Adapter
 
+    own = {"lokr": {"factor": -1, "decompose_both": False}, "loha": {"effective_conv2d": True}}
+
     def adapter(*, kind="lora", **others):
         values = {"rank": 2, "alpha": 2.0, "dropout": 0.0, "targets": TARGETS, "text_targets": ()}
-        return Adapter(kind={"name": kind}, **(values | others))
+        return Adapter(kind={"name": kind, **own.get(kind, {})}, **(values | others))
 
     return adapter
 
@@ -200,7 +201,7 @@ def tiny_training(tiny_noise):
     from stages.train.stage import Config
 
     def config(**others):
-        how = {"clip": 1.0, "caption_dropout": 0.25, "noise": tiny_noise(), "ema_decay": 0.0}
+        how = {"clip": 1.0, "caption_dropout": 0.25, "noise": tiny_noise(), "outside_mask": 0.1, "ema_decay": 0.0}
         how |= {name: others.pop(name) for name in list(others) if name in how}
         fall = {"kind": "cosine", "warmup": 2, "floor": 0.02, "cycles": 1, "power": 1.0}
         fall |= {name: others.pop(name) for name in list(others) if name in fall}
@@ -213,9 +214,11 @@ def tiny_training(tiny_noise):
             "alpha": 4.0,
             "dropout": 0.0,
             "targets": TARGETS,
+            "text_targets": (),
+            "base_precision": "fp32",
             "steps": 12,
         }
-        values |= {"batch": 4, "prior_share": 0.5, "precision": "32-true", "seed": 3, "threads": 1}
+        values |= {"batch": 4, "prior_share": 0.5, "prior_weight": 1.0, "precision": "32-true", "seed": 3, "threads": 1}
         values |= {"lr": 0.05, "text_lr": 0.05, "lora_plus": 1.0, "accumulate": 1, "snapshots": 0}
         values |= {"optimiser": {"name": "adamw", "betas": [0.9, 0.99], "weight_decay": 0.01}}
         values |= {"curve_every": 5, "checkpoint_every": 4, "checkpointing": False, "compile": False}
@@ -243,6 +246,7 @@ def tiny_generated(tmp_path_factory, tiny_base, tiny_prepared, tiny_trained, ses
     folder = tmp_path_factory.mktemp("tiny") / "generated"
     config = stage.Config(
         family="tiny",
+        base_precision="fp32",
         subject_pictures=6,
         prior_pictures=4,
         max_prompts=2,
@@ -260,7 +264,17 @@ def tiny_generated(tmp_path_factory, tiny_base, tiny_prepared, tiny_trained, ses
 
 
 @pytest.fixture(scope="session")
-def tiny_upstream(tmp_path_factory, tiny_samples):
+def tiny_ruling():
+    """By the policy of a studio that may publish and sell."""
+    from stages.records import Ruling
+
+    use = {"commercial": True, "publish": True, "word_of": "all"}
+    values = {"use.publish": "true", "unlicensed": "review"}
+    return Ruling(id="5" * 64, policy="studio", settings=values, consent_on="2026-06-01", **use)
+
+
+@pytest.fixture(scope="session")
+def tiny_upstream(tmp_path_factory, tiny_samples, tiny_ruling):
     """What crawl, frames, measure, clean and anonymise would leave, with three refused pictures.
 
     One is refused for its rights (all magenta), one for its size (all cyan), one is a line of 600 x 1 pixels. A title
@@ -268,7 +282,7 @@ def tiny_upstream(tmp_path_factory, tiny_samples):
     """
     from stages import shards, tables
     from stages.images import encode_png
-    from stages.records import Failure, Frame, Item, Quality, Redaction, Verdict
+    from stages.records import Consent, Failure, Frame, Item, Quality, Redaction, Ruling, Verdict
 
     root = tmp_path_factory.mktemp("tiny-upstream")
     plain = {values["frame"]: png for values, png in tiny_samples}
@@ -281,6 +295,7 @@ def tiny_upstream(tmp_path_factory, tiny_samples):
     bytes_of = plain | {id: png for id, (_, png) in refused.items()}
     places = shards.write(root / "crawled", bytes_of, digits=1)
     tables.write(root / "crawled", Item, [_item(id, places[id], id in plain) for id in bytes_of])
+    tables.write(root / "crawled", Consent, [])
     tables.write(root / "crawled", Failure, [Failure(id="0", what="https://a.test/<b>", reason="HTTP 404")])
     frames = [
         Frame(id=id, item=id, pts=0, time_base="", time_ms=0.0, store="crawl", place=places[id]) for id in bytes_of
@@ -293,6 +308,7 @@ def tiny_upstream(tmp_path_factory, tiny_samples):
     reasons = dict.fromkeys(plain, "") | {id: why for id, (why, _) in refused.items()}
     verdicts = [Verdict(id=id, keep=not why, reason=why, twin="") for id, why in reasons.items()]
     tables.write(root / "cleaned", Verdict, verdicts)
+    tables.write(root / "cleaned", Ruling, [tiny_ruling])
     first = min(plain)
     hidden = shards.write(root / "anonymised", {first: plain[first]}, digits=1)
     tables.write(root / "anonymised", Redaction, [Redaction(id=first, regions=1, place=hidden[first])])
@@ -304,7 +320,7 @@ def _item(id, place, stays):
 
     values = {"url": f"https://a.test/{id[:8]}.png", "page": "https://a.test/", "kind": "image", "alt": "a photo"}
     values |= {"title": "<script>alert('title')</script>", "author": "A & B", "licence": "CC0-1.0" if stays else ""}
-    return Item(id=id, **values, licence_evidence=(), signals=(), credit="", consent="", place=place)
+    return Item(id=id, **values, licence_evidence=(), signals=(), credit="", consent="", group="", place=place)
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,9 @@ TERMS = "{http://ns.adobe.com/xap/1.0/rights/}UsageTerms"
 def item(**others):
     said = {"url": "https://a.test/x.jpg", "page": "https://a.test/home", "kind": "image", "alt": "at home"}
     said |= {"title": "us", "author": "", "credit": "", "licence": "", "licence_evidence": (), "signals": ()}
-    return Item(**(said | {"id": "a", "consent": "", "place": Place(shard="s", offset=0, size=1)} | others))
+    return Item(
+        **(said | {"id": "a", "consent": "", "group": "", "place": Place(shard="s", offset=0, size=1)} | others)
+    )
 
 
 def read(xmp):

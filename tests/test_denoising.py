@@ -230,3 +230,34 @@ def test_offset_noise_moves_each_channel_as_a_whole():
     eps, shift = torch.zeros(2, 3, 4, 4), torch.arange(6.0).reshape(2, 3)
     moved = denoising.offset_noise(eps, shift, strength=0.1)
     assert torch.equal(moved, (0.1 * shift)[:, :, None, None].expand(2, 3, 4, 4))
+
+
+def test_a_masked_error_is_the_mean_of_what_counts():
+    """Against the formula, place by place."""
+    generator = torch.Generator().manual_seed(0)
+    answer, target = torch.randn(2, 3, 4, 5, 6, generator=generator)
+    mask = torch.rand(3, 5, 6, generator=generator)
+    found = denoising.masked_error(answer, target, mask, outside=0.25)
+    for picture in range(3):
+        total, weights = 0.0, 0.0
+        for row in range(5):
+            for column in range(6):
+                weight = 0.25 + 0.75 * mask[picture, row, column].item()
+                error = (answer - target)[picture, :, row, column].square().mean().item()
+                total, weights = total + weight * error, weights + weight
+        assert found[picture].item() == pytest.approx(total / weights, rel=1e-5)
+
+
+def test_a_mask_that_is_everywhere_or_nowhere():
+    answer, target = torch.randn(2, 3, 4, 5, 6)
+    plain = (answer - target).square().flatten(1).mean(1)
+    ones, zeros = torch.ones(3, 5, 6), torch.zeros(3, 5, 6)
+    torch.testing.assert_close(denoising.masked_error(answer, target, ones, outside=0.0), plain)
+    torch.testing.assert_close(denoising.masked_error(answer, target, zeros, outside=0.5), plain)
+    assert denoising.masked_error(answer, target, zeros, outside=0.0).tolist() == [0.0] * 3
+
+
+def test_input_perturbation_as_published():
+    """Ning et al., algorithm 1: x_t is made of eps + gamma xi, the target is eps."""
+    eps, xi = torch.randn(2, 3, 4, 5, 6)
+    torch.testing.assert_close(denoising.perturbed(eps, xi, strength=0.1), eps + 0.1 * xi)

@@ -20,7 +20,9 @@ def known():
     nothing = {"tokens": torch.zeros(8, 16), "pooled": torch.zeros(5)}
     prompts = {embeddings.key("a cat"): words, embeddings.key(""): nothing}
     latents = {"0a": torch.randn(4, 8, 8), "f1": torch.randn(4, 8, 8)}
-    return Embeddings(latents=latents, prompts=prompts, pictures={"0a": {"sizes": torch.arange(6.0)}, "f1": {}})
+    return Embeddings(
+        latents=latents, prompts=prompts, pictures={"0a": {"sizes": torch.arange(6.0)}, "f1": {}}, masks={}
+    )
 
 
 def test_what_is_written_comes_back(tmp_path, known):

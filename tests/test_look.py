@@ -26,12 +26,12 @@ def filled(folder, contents, make, row):
 
 def item(id, place):
     values = dict.fromkeys(("url", "page", "alt", "title", "author", "licence", "consent"), "")
-    return Item(id=id, kind="image", licence_evidence=(), signals=(), credit="", place=place, **values)
+    return Item(id=id, kind="image", licence_evidence=(), signals=(), credit="", group="", place=place, **values)
 
 
 def sample(id, place):
     values = {"variant": 0, "role": "prior", "split": "train", "width": 3, "height": 2}
-    values |= {"source_width": 3, "source_height": 2, "crop_left": 0, "crop_top": 0}
+    values |= {"source_width": 3, "source_height": 2, "crop_left": 0, "crop_top": 0, "digest": ""}
     return Sample(id=id, frame=id, text="", group=id, place=place, **values)
 
 
@@ -159,7 +159,7 @@ def test_what_clean_left_is_shown_by_reason_and_twins_follow_their_best(tmp_path
     folder, ids = cleaned(
         tmp_path, {0: ("broken", ""), 50: ("", ""), 61: ("", ""), 90: ("twin", 61), 101: ("twin", 50)}
     )
-    found = look.judged(folder)
+    found = {reason: list(those) for reason, those in look.judged(folder).items()}
     assert {reason: len(those) for reason, those in found.items()} == {"broken": 1, "kept": 2, "twin": 4}
     groups = sorted([(ids[61], ids[90]), (ids[50], ids[101])])
     labels = [label for best, twin in groups for label in (f"{best[:8]} stays", f"{twin[:8]} twin")]
@@ -167,6 +167,12 @@ def test_what_clean_left_is_shown_by_reason_and_twins_follow_their_best(tmp_path
     greys = {ids[grey][:8]: grey for grey in ids}
     for label, content in found["twin"]:
         assert decode(content)[0, 0, 0] == greys[label[:8]]
+
+
+def test_a_copy_of_a_refused_picture_follows_that_one(tmp_path):
+    folder, ids = cleaned(tmp_path, {51: ("opted out", ""), 60: ("twin of opted out", 51)})
+    labels = [label for label, _ in look.judged(folder)["twin of opted out"]]
+    assert labels == [f"{ids[51][:8]} refused", f"{ids[60][:8]} twin"]
 
 
 def test_main_of_clean_leaves_one_sheet_for_each_reason(tmp_path, caplog):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import neighbours
-from stages.neighbours import Pairs, cosine_heads, cosine_pairs, heads, links, near_any, pairs
+from stages.neighbours import Pairs, cosine_heads, cosine_nearest, cosine_pairs, heads, links, near_any, nearest, pairs
 
 
 def apart(one, other):
@@ -124,6 +124,28 @@ def test_a_row_near_another_look_of_a_listed_one_is_near():
     assert near_any(words, listed_ones, 1, looks=[listed_ones ^ mask]).tolist() == [True, True, False]
 
 
+@given(hash_tables(), hash_tables(), RADII, st.booleans())
+def test_nearest_is_the_nearest_of_those_listed_and_of_equal_ones_the_first(words, others, radius, mirrored):
+    width = min(words.shape[1], others.shape[1])
+    words, others = words[:, :width], np.concatenate([others[:, :width], words[:1, :width]])
+    looks = [others ^ np.uint64(0xFFFF)] if mirrored else []
+    far = [[min(apart(one, form[place]) for form in (others, *looks)) for place in range(len(others))] for one in words]
+    expected = [row.index(min(row)) if min(row) <= radius else -1 for row in far]
+    assert nearest(words, others, radius, looks=looks).tolist() == expected
+
+
+def test_by_bands_the_nearest_are_the_same(monkeypatch):
+    words, _ = planted(300, 4, 3, np.random.default_rng(3))
+    taken = []
+    along = neighbours._along_bands
+    monkeypatch.setattr(neighbours, "_along_bands", lambda *given: taken.append(1) or along(*given))
+    found = nearest(words[:200], words[200:], 4)
+    monkeypatch.setattr(neighbours, "_cuts", lambda *_: [])
+    assert taken
+    assert (found >= 0).sum() > 3
+    assert nearest(words[:200], words[200:], 4).tolist() == found.tolist()
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_none_and_one_have_no_neighbours(count):
     words = np.zeros((count, 4), dtype=np.uint64)
@@ -209,6 +231,15 @@ def test_cosine_pairs_and_heads_are_those_of_the_definition(vectors, least):
     found = listed(cosine_pairs(vectors, least))
     assert found == pytest.approx(near)
     assert cosine_heads(vectors, least).tolist() == plain_heads(found, len(vectors))
+
+
+@given(VECTORS, VECTORS, st.sampled_from([-1.0, 0.0, 0.5, 0.9, 1.0]))
+def test_the_nearest_by_cosine_is_that_of_the_definition(vectors, others, least):
+    near = cosines(np.concatenate([vectors, others]))
+    rows = [[near[row, len(vectors) + place] for place in range(len(others))] for row in range(len(vectors))]
+    assert cosine_nearest(vectors, others, least).tolist() == [
+        row.index(max(row)) if max(row) >= least else -1 for row in rows
+    ]
 
 
 def test_a_cosine_that_just_meets_the_bound_is_near():

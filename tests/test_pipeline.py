@@ -256,7 +256,10 @@ def parts_of(values):
         for stage in STAGES
         for keys, choice in choices(stage, values.get(stage, {}))
     ]
-    return [*found, ("stages.families", {"name": values["train"]["family"], "folder": "data/base"})]
+    return [
+        *found,
+        ("stages.families", {"name": values["train"]["family"], "folder": "data/base", "precision": "fp32"}),
+    ]
 
 
 def misfits(values, *, where):

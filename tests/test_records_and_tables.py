@@ -2,6 +2,7 @@ import dataclasses
 import json
 import random
 import tracemalloc
+from collections.abc import Mapping
 from pathlib import Path
 from typing import get_type_hints
 
@@ -38,6 +39,7 @@ def item(**changes):
         "signals": (),
         "credit": "",
         "consent": "",
+        "group": "",
         "place": Place(shard="shard-0.tar", offset=512, size=3),
     }
     return Item(**(values | changes))
@@ -89,6 +91,8 @@ def sample(hint):
     arguments = hint.__args__
     if getattr(hint, "__origin__", None) is tuple:
         return tuple(sample(each) for each in arguments if each is not Ellipsis)
+    if getattr(hint, "__origin__", None) is Mapping:
+        return {sample(arguments[0]): sample(arguments[1])}
     return arguments[0] if isinstance(arguments[0], str) else sample(arguments[0])
 
 

@@ -169,7 +169,7 @@ def test_many_and_long_parameters_fit(mlflow_client, lock, logged):
 
 def test_a_version_needs_its_run(mlflow_client, lock, tmp_path):
     wanted = tracking.Registration(
-        name="model", alias="candidate", code=tmp_path, artifacts={}, config={}, card="", data=()
+        name="model", alias="candidate", code=tmp_path, artifacts={}, config={}, card="", data=(), tags={}
     )
     with pytest.raises(TableError, match=r"MLflow has no run of result .*; `dvc repro -f -s track` writes it again"):
         tracking.register(lock(), "one", wanted)

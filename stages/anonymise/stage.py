@@ -14,9 +14,9 @@ from stages import attribution, machine, plugins, rights, shards, tables
 from stages.anonymise.redact import Method, redact
 from stages.config import settings
 from stages.detectors import Detector
-from stages.errors import ImageError
+from stages.failures import check
 from stages.images import Pixels, decode
-from stages.records import Consent, Failure, Frame, Item, Quality, Redaction, Region, Report, Verdict
+from stages.records import Consent, Failure, Frame, Item, Quality, Redaction, Region, Report, Ruling, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,9 @@ def run(config: Config, *, crawled: Path, frames: Path, measured: Path, cleaned:
     """
     kinds = _kinds(config)
     kept = {verdict.id for verdict in tables.read(cleaned, Verdict) if verdict.keep}
-    items, faces = tables.by_id(crawled, Item), {each.id: each.faces for each in tables.read(measured, Quality)}
+    (ruling,) = tables.read(cleaned, Ruling)
+    items = {item.id: rights.as_ruled(item, ruling) for item in tables.read(crawled, Item)}
+    faces = {each.id: each.faces for each in tables.read(measured, Quality)}
     shown = [frame for frame in tables.read(frames, Frame) if frame.id in kept]
     known = _consents(crawled, [items[frame.item] for frame in shown if faces[frame.id]], config)
     jobs = [_job(frame, items[frame.item], faces[frame.id], kinds, known) for frame in shown]
@@ -95,7 +97,8 @@ def run(config: Config, *, crawled: Path, frames: Path, measured: Path, cleaned:
     rows = [Redaction(id=id, regions=count, place=writer.places[id]) for id, count in counts.items()]
     tables.write(out, Redaction, rows)
     tables.write(out, Failure, failures)
-    _check(failures, len(jobs), config.max_failures)
+    cure = "choose method fill or a wider margin, or block them in clean.blocklist"
+    check(failures, len(jobs), most=config.max_failures, where="anonymise", cure=cure)
     spared = sum(bool(job.faces and rights.consented(job.item, known)) for job in jobs if job.frame.id not in counts)
     return {"redacted": len(rows), "regions": sum(counts.values()), "with_consent": spared, "failed": len(failures)}
 
@@ -165,12 +168,3 @@ def _job(
         name for name, kind in kinds.items() if must_go(item, kind.policy.whose, known) and (faces or not kind.measured)
     ]
     return Job(frame=frame, item=item, faces=faces, kinds=tuple(names))
-
-
-def _check(failures: Sequence[Failure], frames: int, most: float) -> None:
-    if len(failures) > most * frames:
-        first = f"{failures[0].what}: {failures[0].reason}"
-        raise ImageError(
-            f"anonymise: {len(failures)} of {frames} pictures failed, more than max_failures allows; choose method fill or a "
-            f"wider margin, or block them in clean.blocklist; the first: {first}"
-        )

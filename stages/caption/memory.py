@@ -3,7 +3,6 @@
 An entry is found by the digest of what was asked, inside a folder whose name says who was asked and how.
 """
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from stages.tables import replace
+from stages import memory
 
 T = TypeVar("T")
 
@@ -23,10 +22,11 @@ def remembered(
 
     Each batch is kept as soon as it is there. Nothing is loaded when nothing is new.
     """
-    texts = {digest: text for digest in wanted if (text := _recalled(store, digest)) is not None}
+    kept = {digest: memory.recalled(memory.place(store, digest)) for digest in wanted}
+    texts = {digest: text.decode() for digest, text in kept.items() if text is not None}
     new = {digest: wanted[digest] for digest in sorted(wanted) if digest not in texts}
     for digest, text in _answers(new, load, batch=batch, label=f"caption: {store.name}"):
-        replace(_file(store, digest), json.dumps({"text": text}).encode())
+        memory.keep(memory.place(store, digest), text.encode())
         texts[digest] = text
     return texts
 
@@ -42,16 +42,3 @@ def _answers(
             some = digests[start : start + batch]
             yield from zip(some, ask([new[digest] for digest in some]), strict=True)
             bar.update(len(some))
-
-
-def _file(store: Path, digest: str) -> Path:
-    return store / digest[:2] / f"{digest}.json"
-
-
-def _recalled(store: Path, digest: str) -> str | None:
-    """The text that was kept; ``None`` when there is none, or the file was damaged."""
-    try:
-        text = json.loads(_file(store, digest).read_bytes())["text"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return text if isinstance(text, str) else None

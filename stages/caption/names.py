@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from stages import machine
+from stages import machine, pinned
 from stages.caption import memory, transformer
 from stages.caption.transformer import Model
 from stages.config import settings
@@ -32,7 +32,7 @@ def find(texts: Sequence[str], config: Config | None) -> list[tuple[str, ...]]:
     """
     if config is None:
         return [() for _ in texts]
-    fingerprint = transformer.fingerprint(__name__, config, transformer.identity(config.model))
+    fingerprint = transformer.fingerprint(__name__, config, pinned.identity(config.model))
     store = machine.cache("captions") / f"names-{fingerprint}"
     digests = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
     wanted = {digest: text for digest, text in zip(digests, texts, strict=True) if text}

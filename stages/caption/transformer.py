@@ -1,6 +1,5 @@
-"""Models of transformers as captioners: fetched at a pinned revision, loaded without pickle or foreign code, remembered.
+"""Models of transformers as captioners: pinned, and remembered.
 
-The PIL image processors are asked for by name: the torchvision ones are another package's and resize with other bits.
 A processor of transformers would also load one for videos, which cannot do without torchvision; so the parts put
 tokenizer and image processor together themselves.
 """
@@ -9,7 +8,6 @@ import ast
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -22,14 +20,12 @@ from typing import Annotated, Any, Literal, Protocol
 from PIL import Image
 from pydantic import Field
 
-from stages import machine
+from stages import machine, pinned
 from stages.caption import memory
 from stages.caption.captioners import Captioner, Told, View
 from stages.config import settings
 from stages.errors import ModelError
 from stages.images import Pixels
-
-NEEDED = ["*.json", "*.txt", "*.jinja", "*.model", "*.safetensors"]  # never *.bin or *.py: those can run code
 
 STRIP = 100  # times as long as wide; Qwen's image processor refuses more than 200
 
@@ -75,7 +71,7 @@ def captioner(part: str, config: Spoken, load: Callable[[], Speaker]) -> Caption
     name = part.rpartition(".")[2]
 
     def caption(views: Sequence[View]) -> list[tuple[Told, ...]]:
-        model = identity(config.model)
+        model = pinned.identity(config.model)
         store = machine.cache("captions") / f"{name}-{fingerprint(part, config, model)}"
         digests = [view.digest() for view in views]
         wanted = dict(zip(digests, views, strict=True))
@@ -106,18 +102,6 @@ def _modules(part: str) -> list[ModuleType]:
     return [module, *(used[name] for name in sorted(used) if name.startswith("stages.caption."))]
 
 
-def identity(model: Model) -> str:
-    """What the weights are called: ``repo@revision``, or the digest of all that lies in the local folder."""
-    if not model.folder:
-        return f"{model.repo}@{model.revision}"
-    folder, digest = _local(model), hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        digest.update(file.relative_to(folder).as_posix().encode() + b"\0")
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return f"sha256:{digest.hexdigest()}"
-
-
 def load(model: Model, *, auto: str, kinds: Sequence[str]) -> Loaded:
     """The model, its tokenizer and its image processor. ``auto`` is the class of transformers that makes the model.
 
@@ -125,29 +109,19 @@ def load(model: Model, *, auto: str, kinds: Sequence[str]) -> Loaded:
         ModelError: when it cannot be had, is of none of ``kinds``, or has no weights as safetensors.
     """
     import torch
-    import transformers
-    from safetensors import SafetensorError
 
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    folder = _local(model) if model.folder else _fetched(model)
+    folder = pinned.found(model, where="model of the captioner")
     _check(folder, kinds)
     machine.use_threads(model.threads)
-    how: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    weights = {"dtype": getattr(torch, model.dtype), "use_safetensors": True, "output_loading_info": True}
-    try:
-        net, found = getattr(transformers, auto).from_pretrained(folder, **weights, **how)
-        eyes = _has(folder, "preprocessor_config.json", "processor_config.json")
-        images = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil", **how) if eyes else None
-        reads = _has(folder, "tokenizer_config.json", "tokenizer.json")
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **how) if reads else None
-    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
-        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise ModelError(f"{folder}: no model that can be loaded ({first}); fetch it anew, as safetensors") from None
-    if found["missing_keys"]:  # transformers would draw them at random
-        raise ModelError(f"{folder}: lacks weights, such as {min(found['missing_keys'])}; fetch the model anew")
-    net = net.requires_grad_(requires_grad=False).eval().to(machine.device())
-    return Loaded(net, tokenizer, images, folder)
+    net = pinned.network(folder, auto, dtype=getattr(torch, model.dtype))
+    eyes = _has(folder, "preprocessor_config.json", "processor_config.json")
+    reads = _has(folder, "tokenizer_config.json", "tokenizer.json")
+    return Loaded(
+        net,
+        pinned.tokenizer(folder) if reads else None,
+        pinned.image_processor(folder) if eyes else None,
+        folder,
+    )
 
 
 def generate(loaded: Loaded, inputs: Mapping[str, Any], *, most: int, beams: int) -> list[str]:
@@ -208,13 +182,6 @@ def _said(speak: Speaker, pixels: Sequence[Pixels]) -> list[str]:
     return [next(words) if ask else "" for ask in asked]
 
 
-def _local(model: Model) -> Path:
-    folder = Path(model.folder).expanduser()
-    if not (folder / "config.json").is_file():
-        raise ModelError(f"{folder}: holds no config.json; give the folder of {model.repo}, or none to ask the hub")
-    return folder
-
-
 def _has(folder: Path, *names: str) -> bool:
     return any((folder / name).is_file() for name in names)
 
@@ -226,26 +193,3 @@ def _check(folder: Path, kinds: Sequence[str]) -> None:
         raise ModelError(f"{folder}: its config.json is no configuration; fetch the model anew") from None
     if kinds and kind not in kinds:
         raise ModelError(f"{folder}: holds a model of type {kind!r}; this captioner speaks with: {', '.join(kinds)}")
-
-
-def _fetched(model: Model) -> Path:
-    """The model's folder in the hub's cache, fetched if need be."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
-
-    try:
-        return Path(snapshot_download(model.repo, revision=model.revision, allow_patterns=NEEDED))
-    except GatedRepoError:
-        raise ModelError(
-            f"{model.repo}: is gated; accept its licence at https://huggingface.co/{model.repo} and give a token in HF_TOKEN"
-        ) from None
-    except RepositoryNotFoundError:
-        raise ModelError(
-            f"{model.repo}: there is no such model, or it is private; set model.repo of the captioner, or HF_TOKEN"
-        ) from None
-    except (LocalEntryNotFoundError, OSError) as error:
-        offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0") else ""
-        raise ModelError(
-            f"{model.repo}: could not be fetched{offline}: {type(error).__name__}; "
-            "check the network, or set model.folder of the captioner to a folder on this machine"
-        ) from None

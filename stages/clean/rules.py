@@ -44,6 +44,9 @@ class Config:
     twin_distance: Annotated[int, Field(ge=-1, le=256)]  # bits of the hash; -1 keeps even equal ones
     twin_looks: Looks  # whether what was mirrored, or also turned, is a twin
     min_hash_quality: Annotated[int, Field(ge=0, le=100)]  # below it hashes are not compared
+    refused_twins: Literal[
+        "allow", "denied", "reserved", "refused"
+    ]  # whose twins share the refusal: nobody's; what is blocked, opted out or of a consent taken back; …; all that lacks rights
     likeness: Annotated[float, Field(ge=-1, le=1)] | None  # cosine of embeddings from which two frames show the same
     thin: Annotated[int, Field(ge=0)]  # a site, page, licence or author of fewer kept frames is reported
 

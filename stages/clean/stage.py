@@ -1,5 +1,6 @@
 """Decide which frames stay: those we may use, that are good enough, and the best of their near-duplicates."""
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,17 +15,22 @@ from stages.clean.rules import Config, check_measured
 from stages.clean.suggestions import Suggestion, suggestions
 from stages.clean.verdicts import Known, judge
 from stages.errors import ConfigError, TableError
-from stages.records import Consent, Frame, Item, Quality, Report, Verdict
+from stages.records import Consent, Frame, Item, Quality, Report, Ruling, Verdict
 
 __all__ = ["Config", "run"]
 
+log = logging.getLogger(__name__)
+
+RIGHTS = "rights.yaml"  # of the source ``folder``: beside the pictures or inside their archive
+UNSTATED = ("licence unknown", rights.RESERVED, "licences conflict")  # what a word of the owner settles
 EMBEDDINGS = "embedding"  # the tensors that ``measure`` may leave, by frame
 
 
 def run(config: Config, *, own: Path, crawled: Path, frames: Path, measured: Path, out: Path) -> Report:
     """Write one ``Verdict`` for each ``Frame``; report how many stay, how many go for which reason, and of what.
 
-    Beside them lie a ``Balance`` of what stays and a ``Suggestion`` for each bound; neither changes a verdict.
+    Beside them lie a ``Balance`` of what stays and a ``Suggestion`` for each bound; neither changes a verdict. The
+    ``Ruling`` tells whoever reads the verdicts by which policy they were given.
 
     Raises:
         ConfigError: when an entry of the block-list is none, or a rule in use has nothing measured to act on.
@@ -34,24 +40,30 @@ def run(config: Config, *, own: Path, crawled: Path, frames: Path, measured: Pat
     check_measured(quality, config)
     listed = blocklist.read(own, config.blocklist)
     comparable = [each for each in quality if each.hash_quality >= config.min_hash_quality]
+    consents = tables.read(crawled, Consent)
     known = Known(
         items=items,
         quality={each.id: each for each in quality},
         blocked=blocklist.blocked(stills, comparable, listed, distance=config.blocked_distance),
         consents=rights.consents(
-            tables.read(crawled, Consent),
+            consents,
             on=config.consent_on,
             scopes=rights.needed(publish=config.policy.use.publish),
         ),
+        withdrawn=rights.withdrawn(consents, on=config.consent_on),
         vectors=_vectors(measured) if config.likeness is not None else {},
     )
     verdicts, advice = judge(stills, known, config), suggestions(quality, config)
-    sources = balance(stills, items, verdicts, thin=config.thin)
+    ruling = rights.ruling(config.policy, consent_on=config.consent_on)
+    judged = {id: rights.as_ruled(item, ruling) for id, item in items.items()}
+    sources = balance(stills, judged, verdicts, thin=config.thin)
     tables.write(out, Verdict, verdicts)
     tables.write(out, Balance, sources)
     tables.write(out, Suggestion, advice)
-    decided = {"policy": rights.mark(config.policy)}
-    return {**_outcome(verdicts), **decided, **_groups(verdicts), **summary(sources), **_advised(advice)}
+    tables.write(out, Ruling, [ruling])
+    log.info("clean: by the policy %s, for a use that is %s", ruling.policy, rights.use(ruling))
+    _check(verdicts, {frame.id: items[frame.item] for frame in stills}, own=own)
+    return {**_outcome(verdicts), **_groups(verdicts), **summary(sources), **_advised(advice)}
 
 
 def _vectors(measured: Path) -> Mapping[str, NDArray[np.float32]]:
@@ -62,21 +74,31 @@ def _vectors(measured: Path) -> Mapping[str, NDArray[np.float32]]:
     return {id: tensor.float().numpy() for id, tensor in tensors.read(measured, EMBEDDINGS).items()}
 
 
+def _check(verdicts: Sequence[Verdict], items: Mapping[str, Item], *, own: Path) -> None:
+    """Raise TableError when none stays: which rule refused how many, and where the user can state rights to files of theirs."""
+    if any(verdict.keep for verdict in verdicts):
+        return
+    dropped = Counter(each.reason for each in verdicts)
+    commonest = sorted(dropped.items(), key=lambda pair: (-pair[1], pair[0]))
+    why = ", ".join(f"{count} {reason}" for reason, count in commonest)
+    unstated = sum(each.reason in UNSTATED and not items[each.id].page for each in verdicts)
+    theirs = f"state the licence of the {unstated} files of your own in {own / RIGHTS}, " if unstated else ""
+    raise TableError(
+        f"clean: none of {len(verdicts)} frames stays ({why}); "
+        f"{theirs}loosen conf/clean.yaml, choose another of conf/policy or add pictures"
+    )
+
+
 def _outcome(verdicts: Sequence[Verdict]) -> Report:
     dropped = Counter(verdict.reason for verdict in verdicts if not verdict.keep)
     kept = sum(verdict.keep for verdict in verdicts)
-    if not kept:
-        why = ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items()))
-        raise TableError(
-            f"clean: none of {len(verdicts)} frames stays ({why}); "
-            "loosen conf/clean.yaml, choose another of conf/policy or add pictures"
-        )
     return {"kept": kept} | {f"dropped/{reason.replace(' ', '_')}": count for reason, count in sorted(dropped.items())}
 
 
 def _groups(verdicts: Sequence[Verdict]) -> Report:
     """How many kept frames stand for others too, and how many frames the largest such group has."""
-    sizes = Counter(verdict.twin for verdict in verdicts if verdict.twin)
+    kept = {verdict.id for verdict in verdicts if verdict.keep}
+    sizes = Counter(verdict.twin for verdict in verdicts if verdict.twin in kept)
     return {"twins/groups": len(sizes), "twins/largest": 1 + max(sizes.values(), default=0)}
 
 

@@ -235,6 +235,7 @@ def found(record: Record, body: bytes, signals: tuple[Signal, ...]) -> Found:
         licence_evidence=licence,
         signals=signals,
         consent="",
+        group="",
         body=body,
     )
 

@@ -3,7 +3,7 @@
 release-2026-07:
   subjects: [S-014]            # pseudonyms; names stay on the signed paper
   basis: model release
-  scope: [train, publish]      # and show
+  scope: [train, publish]      # publish: the weights leave the house; show: the picture itself does
   granted: 2026-07-01
   expires: 2031-06-30          # the last day; without it there is none
   revoked: 2026-11-02          # from that day on it counts no more

@@ -12,6 +12,8 @@ from stages.web.client import Answer
 
 TDMREP, AI_TXT = FILES = ("/.well-known/tdmrep.json", "/ai.txt")
 MAX_BYTES = 500 * 1024  # of a site's file that are read, as of robots.txt
+HELD = 64 * 1024 * 1024  # bytes of sites' files in memory
+OVERHEAD = 300  # bytes that an address and its place take, about
 
 
 class Sites:
@@ -20,14 +22,15 @@ class Sites:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self.agent = journal.agent
-        self._files: dict[str, bytes] = {}
+        self._files: dict[str, bytes] = {}  # of the sites met last; the journal has the others
+        self._held = 0
 
     def prepare(self, urls: Iterable[str]) -> None:
         """Fetch the files of the sites of ``urls``, sites side by side: ``signals`` would do it one by one."""
         origins = dict.fromkeys(addresses.origin(clean) for url in urls if (clean := addresses.joined("", url)))
         files = [f"{origin}{path}" for origin in origins for path in FILES if f"{origin}{path}" not in self._files]
         for outcome, file in zip(self._journal.get_all(files), files, strict=True):
-            self._files[file] = b"" if isinstance(outcome, FetchError) else outcome.body[:MAX_BYTES]
+            self._hold(file, b"" if isinstance(outcome, FetchError) else outcome.body[:MAX_BYTES])
 
     def signals(
         self, url: str, answer: Answer, *, scope: Scope, tdm_meta: str = "", rsl: tuple[str, ...] = ()
@@ -69,8 +72,15 @@ class Sites:
     def _file(self, url: str) -> bytes:
         """What ``url`` answers; nothing where it cannot be had."""
         if url not in self._files:
-            self._files[url] = self._fetched(url)
+            self._hold(url, self._fetched(url))
         return self._files[url]
+
+    def _hold(self, url: str, content: bytes) -> None:
+        """Keep ``content`` at hand, and let go of the oldest where there is too much: a list may name a million sites."""
+        self._files[url] = content
+        self._held += len(content) + OVERHEAD
+        while self._held > HELD and len(self._files) > 1:
+            self._held -= len(self._files.pop(next(iter(self._files)))) + OVERHEAD
 
     def _fetched(self, url: str) -> bytes:
         try:

@@ -16,9 +16,11 @@ from stages.crawl import embedded, releases
 from stages.crawl.embedded import Embedded
 from stages.crawl.sources import Found, Missed, Source, Visit
 from stages.errors import SourceError
-from stages.records import Consent, Failure, Item, Report
+from stages.records import Consent, Failure, Item, Mask, Report
 from stages.shards import Place
 from stages.web.client import Manners
+
+MASK = "-mask"  # after a picture's digest: the name of its mask
 
 
 @settings
@@ -33,7 +35,7 @@ class Config:
 
 
 def run(config: Config, *, own: Path, out: Path) -> Report:
-    """Bring all that ``config.sources`` have; ``own`` is where the user's own pictures lie. Writes Item, Failure and Consent.
+    """Bring all that ``config.sources`` have; ``own`` is where the user's own pictures lie. Writes Item, Mask, Failure and Consent.
 
     Raises:
         SourceError: when nothing was brought, more failed than ``max_failures``, or consents cannot be read.
@@ -54,9 +56,13 @@ def run(config: Config, *, own: Path, out: Path) -> Report:
             if digest not in found:
                 writer.add(digest, each.body)
                 inside[digest] = embedded.read(each.body)
-            found.setdefault(digest, []).append(replace(each, body=b""))
+            if each.mask:
+                writer.add(f"{digest}{MASK}", each.mask)
+            found.setdefault(digest, []).append(replace(each, body=b"", mask=b""))
         _check(config, found, missed)
     tables.write(out, Item, items(found, inside, writer.places))
+    masks = {digest: writer.places[name] for digest in found if (name := f"{digest}{MASK}") in writer.places}
+    tables.write(out, Mask, [Mask(id=digest, place=place) for digest, place in masks.items()])
     tables.write(out, Consent, consents)
     tables.write(out, Failure, {each.url: _failure(each) for each in missed}.values())
     return _report(found, missed, writer.places)
@@ -83,6 +89,7 @@ def _item(digest: str, same: list[Found], inside: Embedded, place: Place) -> Ite
         licence_evidence=tuple(dict.fromkeys(one for each in evidence for one in each)),
         signals=tuple(dict.fromkeys((*(one for each in same for one in each.signals), *inside.signals))),
         consent=first.consent if all(each.consent == first.consent for each in same) else "",
+        group=min(filter(None, (each.group for each in same)), default=""),
         place=place,
     )
 

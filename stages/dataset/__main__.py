@@ -1,7 +1,8 @@
 """Write the prepared data set in a format that other tools read: ``python -m stages.dataset FORMAT --out FOLDER``.
 
-It reads what the stages crawl, frames, anonymise and prepare left, and changes nothing of it. Every format comes with
-``README.md``, a card that names licences and authors.
+It reads what the stages crawl, frames, clean, anonymise and prepare left, and changes nothing of it. Every format comes
+with ``README.md``, a card that names policy, licences and authors. Pictures that a policy chose for no publication are
+written only on the word that they stay in the house, and without it nobody is shown whose consent does not cover that.
 """
 
 import argparse
@@ -13,14 +14,17 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from stages import plugins
+from stages import plugins, tables
+from stages.cards import counted
 from stages.dataset import card, entries
 from stages.dataset.formats import Format
 from stages.errors import DarkroomError, TableError
+from stages.records import Consent, Ruling
 from stages.tables import replace
 
 log = logging.getLogger("stages")
 FORMATS = "stages.dataset.formats"
+STORES = ("crawl", "frames", "clean", "anonymise", "prepare")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -33,6 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--pixels", choices=("prepared", "whole"), default="prepared", help="cropped to buckets, or not"
     )
+    parser.add_argument("--in-house", action="store_true", help="needed where the policy lets nobody publish")
     parser.add_argument("--variants", action="store_true", help="augmented pictures, too")
     given = parser.parse_args(arguments)
     try:
@@ -40,28 +45,48 @@ def main(arguments: Sequence[str]) -> int:
     except DarkroomError as error:
         log.error("%s", error)
         return 1
-    log.info("%d pictures in %s; %s says by which right", count, given.out, given.out / "README.md")
+    sys.stdout.write(f"{count} in {given.out}\n{given.out / 'README.md'} says by which right\n")
     return 0
 
 
-def _written(given: argparse.Namespace) -> int:
+def _written(given: argparse.Namespace) -> str:
     """The data set under a temporary name, then renamed: ``out`` is whole or not there."""
     if given.out.exists() and (not given.out.is_dir() or any(given.out.iterdir())):
         raise TableError(f"{given.out}: holds something already; give --out a new folder, or empty that one")
     if given.pixels == "whole" and given.variants:
         raise TableError("--variants: augmented pictures are cropped ones; leave out --pixels whole")
-    stores = entries.Stores(**{name: given.data / name for name in ("crawl", "frames", "anonymise", "prepare")})
-    chosen = entries.read(stores, variants=given.variants)
+    stores = entries.Stores(**{name: given.data / name for name in STORES})
+    (ruling,) = tables.read(stores.clean, Ruling)
+    if not ruling.publish and not given.in_house:
+        raise TableError(
+            f"{stores.clean}: the policy {ruling.policy} chose these pictures for no publication; "
+            "give --in-house where the copy stays in the house, or choose them by another policy"
+        )
+    records, chosen = tables.read(stores.crawl, Consent), entries.read(stores, variants=given.variants)
+    if not given.in_house:
+        chosen = _shown(chosen, records, ruling)
     pixels = entries.whole(stores) if given.pixels == "whole" else entries.prepared(stores)
     way: Format = import_module(f"{FORMATS}.{given.format}")
     temporary = given.out.with_name(f".{given.out.name}.{os.getpid()}.tmp")
     try:
         way.write(temporary, chosen, pixels)
-        replace(temporary / "README.md", card.written(chosen, way.SPLITS).encode())
+        grounds = card.Grounds(ruling=ruling, records=records)
+        replace(temporary / "README.md", card.written(chosen, way.SPLITS, grounds).encode())
         temporary.replace(given.out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return len(chosen)
+    return counted(len(chosen), "picture")
+
+
+def _shown(chosen: list[entries.Entry], records: Sequence[Consent], ruling: Ruling) -> list[entries.Entry]:
+    """What may be passed on of ``chosen``, with a word on what is left out."""
+    kept = entries.shown(chosen, records, ruling)
+    if len(kept) < len(chosen):
+        left = counted(len(chosen) - len(kept), "picture")
+        log.info("%s left out: the people in them did not agree to be shown; see scope in data/own/consent.yaml", left)
+    if not kept:
+        raise TableError("the people in all pictures agreed to no showing; give --in-house where the copy stays there")
+    return kept
 
 
 if __name__ == "__main__":

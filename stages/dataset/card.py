@@ -6,11 +6,14 @@ SPDX; what it does not know, and a mix of several, is ``other`` with a link to t
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import yaml
 
-from stages import licences
+from stages import cards
 from stages.dataset.entries import Entry
+from stages.records import Consent, Ruling
+from stages.rights import restrictions
 
 NAME = "darkroom"
 # Identifiers of huggingface/hub-docs, docs/hub/repositories-licenses.md, as far as they are SPDX's in lower case.
@@ -20,18 +23,40 @@ _HUB = (
 )
 
 
-def written(entries: Sequence[Entry], splits: Mapping[str, str]) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grounds:
+    """On what ground the pictures stand here."""
+
+    ruling: Ruling
+    records: Sequence[Consent]  # all that are known
+
+
+def written(entries: Sequence[Entry], splits: Mapping[str, str], grounds: Grounds) -> str:
     """The card as Markdown; ``splits`` names the files of each split, empty where the format has no such names."""
-    head = yaml.safe_dump(_head(entries, splits), sort_keys=False, allow_unicode=True)
-    parts = [f"# {NAME}", summary(entries), _counts(entries), "## People", people(entries), _licences(entries)]
-    return f"---\n{head}---\n\n" + "\n\n".join([*parts, _credits(entries)]) + "\n"
+    head = yaml.safe_dump(_head(entries, splits, grounds.ruling), sort_keys=False, allow_unicode=True)
+    named, names = [entry.consent for entry in entries], [entry.licence for entry in entries]
+    parts = [
+        f"# {NAME}",
+        cards.warning(grounds.ruling),
+        summary(entries),
+        _counts(entries),
+        "## People",
+        people(entries),
+        cards.consents(named, grounds.records, grounds.ruling, shown=True),
+        cards.policy(grounds.ruling),
+        f"## Licences\n\n{cards.licence_table(names, noun='pictures')}",
+        "As the sources stated them in a form that machines read; nobody checked them by hand.",
+        cards.duties(names),
+        f"## Credits\n\n{cards.credit(entry.attribution for entry in entries)}",
+    ]
+    return f"---\n{head}---\n\n" + "\n\n".join(part for part in parts if part) + "\n"
 
 
 def summary(entries: Sequence[Entry]) -> str:
     """One sentence on what there is."""
     roles = Counter(entry.role for entry in entries)
     return (
-        f"{len(entries)} captioned pictures: {roles['subject']} of the subject, {roles['prior']} of what must not be lost. "
+        f"{cards.counted(len(entries), 'captioned picture')}: {roles['subject']} of the subject, {roles['prior']} of what must not be lost. "
         "Near-duplicates and pictures of one page never cross the split."
     )
 
@@ -41,12 +66,12 @@ def people(entries: Sequence[Entry]) -> str:
     redacted = sum(entry.redacted > 0 for entry in entries)
     consent = sum(bool(entry.consent) for entry in entries)
     return (
-        f"Faces that a detector found were made unrecognisable in {redacted} pictures; {consent} pictures name a "
-        "record of consent, and nobody checked here that it still counts. A detector misses faces: look before you publish."
+        f"Faces that a detector found were made unrecognisable in {cards.counted(redacted, 'picture')}; a record of consent "
+        f"is named by {cards.counted(consent, 'picture')}. A detector misses faces: look before you publish."
     )
 
 
-def _head(entries: Sequence[Entry], splits: Mapping[str, str]) -> dict[str, object]:
+def _head(entries: Sequence[Entry], splits: Mapping[str, str], ruling: Ruling) -> dict[str, object]:
     names = {entry.licence for entry in entries}
     only = next(iter(names)).lower() if len(names) == 1 else ""
     rights = (
@@ -57,26 +82,11 @@ def _head(entries: Sequence[Entry], splits: Mapping[str, str]) -> dict[str, obje
     there = {entry.split for entry in entries}
     files = [{"split": split, "path": path} for split, path in splits.items() if split in there]
     configs = {"configs": [{"config_name": "default", "data_files": files}]} if files else {}
-    return {**rights, "task_categories": ["text-to-image"], "tags": ["darkroom"], **configs}
+    tags = ["darkroom", *(words.replace(" ", "-") for words in restrictions(ruling))]
+    return {**rights, "task_categories": ["text-to-image"], "tags": tags, **configs}
 
 
 def _counts(entries: Sequence[Entry]) -> str:
     counts = Counter((entry.split, entry.role) for entry in entries)
     rows = "\n".join(f"| {split} | {role} | {count} |" for (split, role), count in sorted(counts.items()))
     return f"| split | role | pictures |\n|---|---|---|\n{rows}"
-
-
-def _licences(entries: Sequence[Entry]) -> str:
-    counts = Counter(entry.licence for entry in entries)
-    rows = "\n".join(f"| {_linked(name)} | {count} |" for name, count in sorted(counts.items()))
-    note = "As the sources stated them in a form that machines read; nobody checked them by hand."
-    return f"## Licences\n\n| licence | pictures |\n|---|---|\n{rows}\n\n{note}"
-
-
-def _credits(entries: Sequence[Entry]) -> str:
-    return "## Credits\n\n" + "\n".join(f"- {line}" for line in sorted({entry.attribution for entry in entries}))
-
-
-def _linked(licence: str) -> str:
-    page = licences.page(licence)
-    return f"[{licence}]({page})" if page else licence or "unknown"

@@ -47,9 +47,13 @@ def written(folder: Path, entries: Sequence[Entry]) -> str:
         "conformsTo": VERSION,
         "name": card.NAME,
         "description": card.summary(entries),
-        "license": [licences.page(licence) or licence for licence in sorted({entry.licence for entry in entries})],
+        "license": [
+            licences.page(name) or licences.label(name) for name in sorted({entry.licence for entry in entries})
+        ],
         "version": _version(folder, splits),
-        "rai:dataCollection": "Crawled with the licence and the opt-out signals of every picture recorded.",
+        "rai:dataCollection": "Crawled with the licence and the opt-out signals of every picture recorded; chosen under the "
+        f"policy {entries[0].policy} (SHA-256 {entries[0].policy_sha256}).",
+        "rai:dataUseCases": f"The declared use is {entries[0].use}.",
         "rai:personalSensitiveInformation": card.people(entries),
         "distribution": [each for split in splits for each in _files(folder, split)],
         "recordSet": [_records(split, columns, numbers) for split in splits],

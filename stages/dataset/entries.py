@@ -1,13 +1,14 @@
 """One picture of the data set with all that one must know to use it, joined from the stages' tables."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
 from stages import attribution, rights, shards, tables
 from stages.images import decode
-from stages.records import Frame, Item, Redaction, Role, Sample
+from stages.records import Consent, Frame, Item, Redaction, Role, Ruling, Sample
 
 SPLITS: dict[str, Literal["train", "test"]] = {"train": "train", "heldout": "test"}  # the names that others know
 
@@ -30,6 +31,9 @@ class Entry:
     licence: str  # SPDX
     attribution: str
     consent: str
+    policy: str  # by which it was chosen
+    policy_sha256: str
+    use: str  # that the policy was to allow, in words
 
     @property
     def file(self) -> str:
@@ -47,6 +51,7 @@ class Stores:
 
     crawl: Path
     frames: Path
+    clean: Path
     anonymise: Path
     prepare: Path
 
@@ -57,13 +62,27 @@ def read(stores: Stores, *, variants: bool) -> list[Entry]:
     Raises:
         TableError: when a stage has not run.
     """
-    items, frames = tables.by_id(stores.crawl, Item), tables.by_id(stores.frames, Frame)
+    items, frames = _items(stores), tables.by_id(stores.frames, Frame)
+    (ruling,) = tables.read(stores.clean, Ruling)
     redacted = {row.id: row.regions for row in tables.read(stores.anonymise, Redaction)}
     return [
-        _entry(sample, items[frames[sample.frame].item], redacted.get(sample.frame, 0))
+        _entry(sample, items[frames[sample.frame].item], redacted.get(sample.frame, 0), ruling)
         for sample in tables.read(stores.prepare, Sample)
         if variants or not sample.variant
     ]
+
+
+def shown(entries: Sequence[Entry], records: Sequence[Consent], ruling: Ruling) -> list[Entry]:
+    """Those of ``entries`` that may be passed on as pictures, for a model that may be published.
+
+    Consent to training and publishing keeps a face recognisable for the model; that the picture itself is shown is another
+    thing to agree to. Where a consent does not count the face was made unrecognisable, and nobody is shown.
+    """
+    on, scopes = date.fromisoformat(ruling.consent_on), rights.needed(publish=ruling.publish)
+    kept = rights.consents(records, on=on, scopes=scopes)
+    open_ = rights.consents(records, on=on, scopes=(*scopes, "show"))
+    closed = {id for id, void in kept.items() if not void and open_[id]}
+    return [entry for entry in entries if entry.consent not in closed]
 
 
 def prepared(stores: Stores) -> Callable[[Entry], bytes]:
@@ -77,7 +96,7 @@ def whole(stores: Stores) -> Callable[[Entry], bytes]:
 
     Its only metadata is licence and credit, as in what ``anonymise`` and ``prepare`` write.
     """
-    items, frames = tables.by_id(stores.crawl, Item), tables.by_id(stores.frames, Frame)
+    items, frames = _items(stores), tables.by_id(stores.frames, Frame)
     redacted = {row.id: row.place for row in tables.read(stores.anonymise, Redaction)}
     folders = {"crawl": stores.crawl, "frames": stores.frames}
 
@@ -90,7 +109,13 @@ def whole(stores: Stores) -> Callable[[Entry], bytes]:
     return pixels
 
 
-def _entry(sample: Sample, item: Item, redacted: int) -> Entry:
+def _items(stores: Stores) -> dict[str, Item]:
+    """Every item by its id, with the licence that ``clean`` went by."""
+    (ruling,) = tables.read(stores.clean, Ruling)
+    return {item.id: rights.as_ruled(item, ruling) for item in tables.read(stores.crawl, Item)}
+
+
+def _entry(sample: Sample, item: Item, redacted: int, ruling: Ruling) -> Entry:
     return Entry(
         id=sample.id,
         frame=sample.frame,
@@ -106,4 +131,7 @@ def _entry(sample: Sample, item: Item, redacted: int) -> Entry:
         licence=item.licence,
         attribution=rights.attribution(item),
         consent=item.consent,
+        policy=ruling.policy,
+        policy_sha256=ruling.id,
+        use=rights.use(ruling),
     )

@@ -18,7 +18,8 @@ from stages.evaluate.pictures import Pictures
 from stages.evaluate.scores import Better, Question, Resampling
 from stages.families import Family
 from stages.images import Pixels
-from stages.records import ADAPTER, BASE, ROLES, Arm, Role, Sample, Split
+from stages.pipelines import Precision
+from stages.records import ADAPTER, BASE, ROLES, Arm, PictureScore, Role, Sample, Split
 
 Features = NDArray[np.float64]  # float64[N, D]
 
@@ -28,12 +29,13 @@ class Models:
     """The base and what training left, as files."""
 
     family: str
+    precision: Precision  # of the base's weights
     base: Path
     trained: Path
 
     def each(self, arms: Sequence[Arm]) -> Iterator[tuple[Arm, Family]]:
         """The family as each of ``arms`` has it, the base first; it holds until the next one is asked for."""
-        family = families.build(self.family, self.base)
+        family = families.build(self.family, self.base, precision=self.precision)
         for arm in arms:
             if arm != BASE:
                 family.load_adapter(adapter_file(self.trained, arm))
@@ -124,6 +126,14 @@ class Evidence:
             arm: {role: _losses(family, known, samples[role], self.how.seed) for role in ROLES}
             for arm, family in self._models.each(self.pictures.arms)
         }
+
+    def of_pictures(self) -> Iterator[PictureScore]:
+        """The loss of each held-out picture by each arm, for whoever asks which kinds of pictures are weak."""
+        for arm, by_role in self.losses.items():
+            for role, losses in by_role.items():
+                for sample, loss in zip(self.pictures.plain(role, "heldout"), losses.mean(axis=1), strict=True):
+                    id = f"heldout_loss {arm} {sample.id}"
+                    yield PictureScore(id=id, metric="heldout_loss", arm=arm, sample=sample.id, value=float(loss))
 
     def reconstructed(self, *, strength: float, steps: int) -> Mapping[Arm, Sequence[Pixels]]:
         """The subject's held-out pictures by each arm, noised to ``strength`` and denoised by their captions."""

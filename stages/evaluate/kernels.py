@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.evaluate.bootstrap import Picks
+from stages.bootstrap import Picks
 
 Features = NDArray[np.float64]  # float64[N, D]
 Kernel = Callable[[Features, Features], NDArray[np.float64]]  # float64[N, M] of N and M pictures

@@ -8,6 +8,7 @@ import base64
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from stages.images import Pixels, decode, encode_png
 from stages.records import (
     ADAPTER,
     BASE,
+    Consent,
     Failure,
     Frame,
     Item,
@@ -31,6 +33,7 @@ from stages.records import (
     Quality,
     Recommendation,
     Redaction,
+    Ruling,
     Sample,
     Score,
     Verdict,
@@ -65,7 +68,9 @@ def page(sources: Sources, rows: Sequence[Score], chosen: Recommendation, pictur
     environment.filters |= {"number": number, "png": _inline}
     template = environment.from_string((files(__package__) / "report.html.j2").read_text(encoding="utf-8"))
     items = tables.by_id(sources.crawled, Item)
-    points, used = tables.read(sources.trained, Point), _used(sources, items, pictures.samples)
+    (ruling,) = tables.read(sources.cleaned, Ruling)
+    used = [rights.as_ruled(item, ruling) for item in _used(sources, items, pictures.samples)]
+    points = tables.read(sources.trained, Point)
     return template.render(
         scores=[(score, scores.remark(score)) for score in sorted(rows, key=_by_id) if score.arm in {BASE, ADAPTER}],
         checkpoints=list(_checkpoints(rows)),
@@ -81,9 +86,12 @@ def page(sources: Sources, rows: Sequence[Score], chosen: Recommendation, pictur
         prior=list(_prior_rows(pictures)),
         curves=[_curve(label, points, field) for label, field in _CURVES],
         credits=sorted(map(rights.attribution, used)),
-        licences=sorted(Counter(item.licence or "unknown" for item in used).items()),
+        licences=sorted(Counter(licences.label(item.licence) for item in used).items()),
         duties=licences.duties(item.licence for item in used),
-        consents=sorted({item.consent for item in used if item.consent}),
+        ruling=ruling,
+        use=rights.use(ruling),
+        restrictions=rights.restrictions(ruling),
+        consents=_consents(sources, used, ruling),
         columns=COLUMNS,
     )
 
@@ -216,6 +224,16 @@ def _used(sources: Sources, items: dict[str, Item], samples: Sequence[Sample]) -
     """The items whose pictures were used to train or to judge."""
     frames = tables.by_id(sources.frames, Frame)
     return [items[id] for id in sorted({frames[sample.frame].item for sample in samples})]
+
+
+def _consents(sources: Sources, used: Sequence[Item], ruling: Ruling) -> list[tuple[str, str]]:
+    """Each consent that ``used`` name, and why it does not count; empty where it does."""
+    known = rights.consents(
+        tables.read(sources.crawled, Consent),
+        on=date.fromisoformat(ruling.consent_on),
+        scopes=rights.needed(publish=ruling.publish),
+    )
+    return [(id, known.get(id, rights.NO_RECORD)) for id in sorted({item.consent for item in used if item.consent})]
 
 
 def _inline(pixels: Pixels) -> str:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.evaluate.bootstrap import Picks, interval
+from stages.bootstrap import Picks, interval
 from stages.records import ADAPTER, BASE, Arm, Generation, Sample, Score
 
 Values = NDArray[np.float64]  # float64[N], a number for each picture

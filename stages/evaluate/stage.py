@@ -15,7 +15,8 @@ from stages.evaluate.evidence import Evidence, Models
 from stages.evaluate.pictures import Pictures
 from stages.evaluate.recommendation import Preference
 from stages.images import encode_png
-from stages.records import ADAPTER, BASE, Recommendation, Report, Score
+from stages.pipelines import Precision
+from stages.records import ADAPTER, BASE, PictureScore, Recommendation, Report, Score
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ class Config:
     """What is measured, and which checkpoint is recommended for it."""
 
     family: str
+    base_precision: Precision  # of the frozen weights
     embedders: dict[str, Part]  # of ``embedders``: what turns pictures into features
     metrics: dict[str, Part]  # of ``metrics``
     recommend: Preference
@@ -50,10 +52,10 @@ def run(
     generated: Path,
     out: Path,
 ) -> Report:
-    """Write ``Score`` rows, a ``Recommendation``, ``report.html`` and ``grid.png``; report each score's numbers."""
+    """Write ``Score`` and ``PictureScore`` rows, a ``Recommendation``, ``report.html`` and ``grid.png``; report each score's numbers."""
     machine.use_threads(config.threads)
     pictures = Pictures(prepared, generated)
-    models = Models(family=config.family, base=base, trained=trained)
+    models = Models(family=config.family, precision=config.base_precision, base=base, trained=trained)
     evidence = Evidence(pictures, models, encoded, _embedders(config), _resampling(config))
     metrics = {
         name: plugins.build("stages.evaluate.metrics", choice) for name, choice in sorted(config.metrics.items())
@@ -61,6 +63,7 @@ def run(
     rows = [score for metric in metrics.values() for score in metric(evidence)]
     chosen = recommendation.of(rows, evidence, metrics[config.recommend.metric], config.recommend)
     tables.write(out, Score, rows)
+    tables.write(out, PictureScore, list(evidence.of_pictures()))
     tables.write(out, Recommendation, [chosen])
     tables.replace(out / "grid.png", encode_png(report.grid(pictures)))
     sources = report.Sources(

@@ -13,12 +13,8 @@ from numpy.typing import NDArray
 from stages import plugins
 from stages.adapters import Adapter
 from stages.denoising import Process
+from stages.pipelines import Conditions, Precision, Tensor
 from stages.records import Sample
-
-Tensor = Any  # a torch.Tensor; torch is imported only where it works
-Conditions = Mapping[
-    str, Tensor
-]  # what steers the denoiser, by name: ``tokens`` float[B, L, D], ``pooled`` float[B, D] …
 
 
 class Family(Protocol):
@@ -48,7 +44,14 @@ class Family(Protocol):
         ...
 
     def encode_prompts(self, prompts: Sequence[str]) -> dict[str, Tensor]:
-        """The conditions of prompts; what is too long for an encoder is cut, its end token kept."""
+        """The conditions of prompts, float32; what is too long for an encoder is cut, its end token kept.
+
+        Gradients reach the text encoders where an adapter is on them.
+        """
+        ...
+
+    def tokens_lost(self, prompts: Sequence[str]) -> dict[str, list[int]]:
+        """How many tokens of each prompt ``encode_prompts`` cuts off, by the name of the tokenizer."""
         ...
 
     def picture_conditions(self, sample: Sample) -> dict[str, Tensor]:
@@ -63,7 +66,8 @@ class Family(Protocol):
         """Give the frozen networks a fresh adapter, drawn from torch's global generator.
 
         Raises:
-            ValueError: when a network has no layer whose name ends as one of the targets.
+            ValueError: when the name of no layer ends as one of the targets.
+            ModelError: when a layer is too small for the rank.
         """
         ...
 
@@ -72,10 +76,10 @@ class Family(Protocol):
         ...
 
     def load_adapter(self, file: Path) -> None:
-        """Put the adapter of ``file`` on the denoiser, at its full strength.
+        """Put the adapter of ``file`` on the networks that it is for, at its full strength, and take off what was on.
 
         Raises:
-            ModelError: when there is no such file.
+            ModelError: when there is no such file, or it is for another family.
         """
         ...
 
@@ -98,11 +102,16 @@ class Family(Protocol):
         ...
 
 
-def build(name: str, folder: Path) -> Family:
-    """The family ``name`` over the diffusers folder ``folder``.
+def build(name: str, folder: Path, *, precision: Precision = "fp32") -> Family:
+    """The family ``name`` over the diffusers folder ``folder``, its frozen weights kept in ``precision``.
 
     Raises:
-        ConfigError: when there is no such family.
+        ConfigError: when there is no such family, or this machine has no such precision.
     """
-    family: Family = plugins.build(__name__, {"name": name, "folder": str(folder)})
+    family: Family = plugins.build(__name__, {"name": name, "folder": str(folder), "precision": precision})
     return family
+
+
+def trains_words(family: Family) -> bool:
+    """Whether an adapter is on a text encoder: then the conditions of prompts are other than those kept of the base."""
+    return any(name.startswith("text_encoder") for name in family.networks)

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from stages.config import settings
-from stages.families.sd15 import Config, StableDiffusion, build
+from stages.families.sd15 import build
+from stages.pipelines import Config
 
-__all__ = ["Config", "Shape", "StableDiffusion", "build", "clip_tokenizer", "untrained"]
+__all__ = ["Config", "Shape", "build", "clip_tokenizer", "untrained"]
 
 GROUPS = 8  # of group normalisation; every channel count is a multiple of it
 

@@ -13,6 +13,7 @@ from pydantic import Field
 from stages import machine, shards, tables
 from stages.config import settings
 from stages.errors import ImageError
+from stages.failures import check
 from stages.frames import stills
 from stages.images import encode_png
 from stages.machine import Guard
@@ -26,6 +27,9 @@ class Config:
     stills: stills.Config
     seconds: Annotated[float, Field(gt=0)]  # that one video may take
     gigabytes: Annotated[float, Field(gt=0)]  # of memory that one video may take
+    max_failures: Annotated[
+        float, Field(ge=0, le=1)
+    ]  # share of all items: one broken video among many pictures is none
     shard_digits: Annotated[int, Field(ge=1, le=4)]
 
 
@@ -33,6 +37,9 @@ def run(config: Config, *, crawled: Path, out: Path) -> Report:
     """Write one ``Frame`` for each picture and still of ``crawled``, and the stills' pixels.
 
     A video that is none, never ends or takes its process down is a ``Failure``.
+
+    Raises:
+        ImageError: when more failed than ``max_failures`` allows.
     """
     items = tables.read(crawled, Item)
     pictures = [_picture(item) for item in items if item.kind == "image"]
@@ -48,6 +55,8 @@ def run(config: Config, *, crawled: Path, out: Path) -> Report:
                 writer.add(result.id, content)
     tables.write(out, Frame, [*pictures, *(replace(frame, place=writer.places[frame.id]) for frame in found)])
     tables.write(out, Failure, failures)
+    cure = f"see {tables.path(out, Failure)}, mend what crawl brought, or raise the limit"
+    check(failures, len(items), most=config.max_failures, where="frames", cure=cure)
     return {"pictures": len(pictures), "videos": len(videos), "stills": len(found), "failed": len(failures)}
 
 

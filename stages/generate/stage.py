@@ -15,6 +15,7 @@ from stages.config import settings
 from stages.families import Family
 from stages.generate.prompts import Wanted, wanted
 from stages.images import encode_png
+from stages.pipelines import Precision
 from stages.records import ADAPTER, BASE, Arm, Generation, Plan, Report, Role, Sample
 
 Positive = Annotated[int, Field(gt=0)]
@@ -26,6 +27,7 @@ class Config:
     """How many pictures, and how they are sampled."""
 
     family: str
+    base_precision: Precision  # of the frozen weights
     subject_pictures: Positive  # by each arm
     prior_pictures: Annotated[int, Field(ge=0)]  # by each arm
     max_prompts: Positive  # of each role
@@ -42,7 +44,7 @@ class Config:
 def run(config: Config, *, base: Path, prepared: Path, trained: Path, out: Path) -> Report:
     """Write a ``Generation`` and its pixels for each prompt and seed, by the base and by the base with the adapter."""
     machine.use_threads(config.threads)
-    family = families.build(config.family, base)
+    family = families.build(config.family, base, precision=config.base_precision)
     arms = {BASE: None, ADAPTER: trained / "adapter.safetensors", **_checkpoints(trained, config.checkpoints)}
     counts: dict[Role, int] = {"subject": config.subject_pictures, "prior": config.prior_pictures}
     plan = wanted(tables.read(prepared, Sample), counts, most=config.max_prompts, seed=config.seed)
@@ -78,6 +80,7 @@ def _checkpoints(trained: Path, most: int) -> dict[Arm, Path]:
 def _asked(plan: Sequence[Wanted], config: Config) -> Plan:
     """What every arm is asked, under its digest."""
     sampling = {"size": config.size, "steps": config.steps, "guidance": config.guidance, "family": config.family}
+    sampling |= {"base_precision": config.base_precision}
     shots = sorted((each.role, each.prompt, each.seed) for each in plan)
     digest = hashlib.sha256(json.dumps([sampling, shots], sort_keys=True).encode()).hexdigest()
     return Plan(

@@ -4,19 +4,20 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages import machine, plugins, tensors
+from stages import machine, memory, plugins, tensors
 from stages.errors import ConfigError
 from stages.images import Pixels
 from stages.measure.aesthetics import Taste
 from stages.measure.embeddings import Embedding
 from stages.measure.nsfw import Classifier
-from stages.tables import replace
 
 Choice = Mapping[str, Any] | None
 
@@ -29,7 +30,7 @@ class Models:
     taste: Taste | None
     judge: Classifier | None
     how: str  # all else that the numbers depend on
-    vectors: dict[str, NDArray[np.float32]] = field(default_factory=dict)  # by frame, of what was asked
+    embedded: list[str] = field(default_factory=list)  # the frames that an embedding was asked for
 
     @classmethod
     def build(cls, embedding: Choice, aesthetic: Choice, nsfw: Choice, *, threads: int, side: int) -> Self:
@@ -59,20 +60,26 @@ class Models:
         """What the models say of the frame ``id``, as part of a ``Quality``; ``view`` only where they ``lack`` it."""
         said: dict[str, Any] = {}
         if self.embed:
-            self.vectors[id] = self._kept(self.embed.identity, id, self.embed, view)
+            vector = self._kept(self.embed.identity, id, self.embed, view)
+            self.embedded.append(id)
             if self.taste:
-                said["aesthetic"] = round(self.taste(self.vectors[id]), 4)
+                said["aesthetic"] = round(self.taste(vector), 4)
         if self.judge:
             said["nsfw"] = round(float(self._kept(self.judge.identity, id, self.judge, view)[0]), 4)
         return said
 
     def write(self, out: Path) -> None:
-        """The vectors of all frames as ``embedding-*.safetensors``, where an embedding was chosen."""
-        if not self.vectors:
+        """The vectors of all frames as ``embedding-*.safetensors``, where an embedding was chosen.
+
+        They come from the cache folder, one file's at a time: those of a million frames fill gigabytes.
+        """
+        if not self.embedded or self.embed is None:
             return
         import torch
 
-        tensors.write(out, "embedding", {id: torch.from_numpy(each) for id, each in self.vectors.items()}, digits=1)
+        for _, ids in groupby(sorted(self.embedded), key=itemgetter(0)):
+            vectors = {id: torch.from_numpy(self._kept(self.embed.identity, id, self.embed, None)) for id in ids}
+            tensors.write(out, "embedding", vectors, digits=1)
 
     def _kept(self, part: str, id: str, ask: Callable[[Pixels], Any], view: Pixels | None) -> NDArray[np.float32]:
         file = self._file(part, id)
@@ -81,19 +88,14 @@ class Models:
             if view is None:
                 raise RuntimeError(f"{file}: was there a moment ago; the cache folder must be left alone")
             known = np.atleast_1d(np.asarray(ask(view), dtype=np.float32))
-            replace(file, hashlib.sha256(known.tobytes()).digest() + known.tobytes())
+            memory.keep(file, known.tobytes())
         return known
 
     def _file(self, part: str, id: str) -> Path:
         key = hashlib.sha256(json.dumps([part, self.how, id]).encode()).hexdigest()
-        return machine.cache("models") / key[:2] / key
+        return memory.place(machine.cache("models"), key)
 
 
 def _recalled(file: Path) -> NDArray[np.float32] | None:
-    """The numbers that were kept; none where there are none, or the file was damaged."""
-    try:
-        content = file.read_bytes()
-    except OSError:
-        return None
-    digest, numbers = content[:32], content[32:]
-    return np.frombuffer(numbers, dtype=np.float32).copy() if hashlib.sha256(numbers).digest() == digest else None
+    content = memory.recalled(file)
+    return None if content is None else np.frombuffer(content, dtype=np.float32).copy()

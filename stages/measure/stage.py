@@ -13,6 +13,7 @@ from stages import hashes, machine, plugins, shards, tables
 from stages.config import settings
 from stages.detectors import Detector
 from stages.errors import ImageError
+from stages.failures import check
 from stages.images import Pixels, read
 from stages.machine import Died, Guard
 from stages.measure import lettering, signals
@@ -27,6 +28,7 @@ class Config:
     side: Annotated[int, Field(gt=0)]  # pixels; all but size and faces is measured at this long side
     seconds: Annotated[float, Field(gt=0)]  # that one picture may take
     gigabytes: Annotated[float, Field(gt=0)]  # of memory that one picture may take
+    max_failures: Annotated[float, Field(ge=0, le=1)]  # share of the frames
     threads: Annotated[int, Field(ge=1)]  # of the three below; another number gives other last bits
     detector: dict[str, Any]  # one of ``stages.detectors``, for faces
     embedding: dict[str, Any] | None  # one of ``embeddings``, for search and for the head below
@@ -50,6 +52,7 @@ def run(config: Config, *, crawled: Path, frames: Path, out: Path) -> Report:
     Raises:
         ConfigError: when a part does not exist, or its values do not fit.
         ModelError: when the weights of one cannot be had.
+        ImageError: when more frames failed than ``max_failures`` allows.
     """
     plugins.build("stages.detectors", config.detector)  # here, too: there each picture would end its process over it
     models = Models.build(config.embedding, config.aesthetic, config.nsfw, threads=config.threads, side=config.side)
@@ -69,6 +72,8 @@ def run(config: Config, *, crawled: Path, frames: Path, out: Path) -> Report:
     tables.write(out, Quality, good)
     tables.write(out, Failure, failures)
     models.write(out)
+    cure = f"see {tables.path(out, Failure)}, mend what crawl brought, or raise the limit"
+    check(failures, len(rows), most=config.max_failures, where="measure", cure=cure)
     return {"frames": len(rows), "failed": len(failures), "faces": sum(len(row.faces) for row in good)}
 
 

@@ -28,13 +28,16 @@ class Config:
 class Augmented(NamedTuple):
     """One variant of a picture."""
 
-    pixels: Pixels  # in the size of its bucket
+    pixels: Pixels  # in the size of its bucket, with the mask as a fourth channel where there is one
     window: Window  # of the picture, mirrored if it was, that the variant shows; turned about its middle, too
     mirrored: bool
 
 
 def augmented(pixels: Pixels, bucket: Bucket, config: Config, *, seed: int) -> Augmented:
-    """One variant of ``pixels`` in the size of ``bucket``; the same seed gives the same variant."""
+    """One variant of ``pixels`` in the size of ``bucket``; the same seed gives the same variant.
+
+    A fourth channel of ``pixels`` is a mask, which is mirrored, turned and cut likewise and keeps its light.
+    """
     import albumentations
 
     width, height = bucket
@@ -55,11 +58,14 @@ def augmented(pixels: Pixels, bucket: Bucket, config: Config, *, seed: int) -> A
         seed=seed,
         save_applied_params=True,
     )
-    drawn = transform(image=pixels)
+    layers = {"image": np.ascontiguousarray(pixels[..., :3])}
+    if pixels.shape[2] > 3:
+        layers["mask"] = np.ascontiguousarray(pixels[..., 3])
+    drawn = transform(**layers)
     applied = dict(drawn["applied_transforms"])  # by name, those that were not left out by chance
     left, top, right, bottom = applied["RandomResizedCrop"]["crop_coords"]
     return Augmented(
-        np.ascontiguousarray(drawn["image"], dtype=np.uint8),
+        np.ascontiguousarray(np.dstack([drawn[name] for name in layers]), dtype=np.uint8),
         Window(left, top, right - left, bottom - top),
         "HorizontalFlip" in applied,
     )

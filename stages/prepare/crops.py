@@ -52,6 +52,8 @@ class Upright(NamedTuple):
 def crop(pixels: Pixels, bucket: Bucket, face: Region | None, config: Config) -> Crop:
     """``pixels`` cut to ``bucket`` as ``config`` says; without a ``face`` the modes that need one keep the middle.
 
+    A fourth channel of ``pixels`` is a mask, which is cut likewise and decides nothing.
+
     Where a ``face`` has no landmarks to align it by, as detectors of a union may give, the middle is kept, too.
     """
     height, width = pixels.shape[:2]
@@ -61,7 +63,7 @@ def crop(pixels: Pixels, bucket: Bucket, face: Region | None, config: Config) ->
     if config.mode == "face" and face is not None:
         window = around(face, width, height, bucket, margin=config.margin)
     elif config.mode == "saliency":
-        window = salient(pixels, bucket)
+        window = salient(pixels[..., :3], bucket)
     bare = config.mode != "centre"  # whether variants stay within the window
     return Crop(
         plain=buckets.fill(pixels, bucket, window),

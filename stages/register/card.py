@@ -1,12 +1,11 @@
 """The model card: what the adapter is, what it learned from and by which right, how it was judged, what it is not."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stages import licences, rights
-from stages.records import Item, Sample, Score
+from stages import cards, rights
+from stages.records import Consent, Item, Ruling, Sample, Score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +18,8 @@ class Facts:
     base_licence: str
     subject: str
     result: str  # digest of the result
+    ruling: Ruling  # by which the pictures were chosen
+    consents: Sequence[Consent]  # all records that are known
     items: Sequence[Item]  # whose pictures were used
     samples: Sequence[Sample]
     scores: Sequence[Score]
@@ -26,7 +27,14 @@ class Facts:
 
 def written(facts: Facts) -> str:
     """The card as Markdown."""
-    return "\n\n".join([_head(facts), _judgement(facts.scores), _data(facts), _limits(facts), _again(facts)]) + "\n"
+    parts = [
+        _head(facts),
+        cards.warning(facts.ruling),
+        _judgement(facts.scores),
+        cards.policy(facts.ruling),
+        _data(facts),
+    ]
+    return "\n\n".join(part for part in [*parts, _limits(facts), _again(facts)] if part) + "\n"
 
 
 def _head(facts: Facts) -> str:
@@ -52,35 +60,15 @@ def _judgement(scores: Sequence[Score]) -> str:
 def _data(facts: Facts) -> str:
     plain = Counter((sample.role, sample.split) for sample in facts.samples if not sample.variant)
     counts = ", ".join(f"{count} {role} {split}" for (role, split), count in sorted(plain.items()))
-    kinds = Counter(item.licence for item in facts.items)
-    table = "\n".join(f"| {_linked(licence)} | {count} |" for licence, count in sorted(kinds.items()))
-    credit = "\n".join(f"- {_safe(line)}" for line in sorted({rights.attribution(item) for item in facts.items}))
-    return (
-        f"## What it learned from\n\n{counts}.\n\n| licence | files |\n|---|---|\n{table}\n\n"
-        f"{_duties(facts.items)}\n\n### Credits\n\nAll pictures were cropped and scaled.\n\n{credit}"
-    )
-
-
-def _safe(text: str) -> str:
-    """``text`` from the web, so that Markdown shows it and makes no link, tag or table of it."""
-    return re.sub(r"([\\<\[`|*])", r"\\\1", text)
-
-
-def _linked(licence: str) -> str:
-    """``licence`` with a link to its text, where it has one; "unknown" for none."""
-    address = licences.page(licence)
-    return f"[{licence}]({address})" if address else licence or "unknown"
-
-
-def _duties(items: Sequence[Item]) -> str:
-    """What the strictest of the pictures' licences ask for together, and which of them ask."""
-    found = licences.duties(item.licence for item in items)
-    lines = [f"- {duty}: {', '.join(names)}" for duty, names in found.because.items() if names]
-    lines += ["- find out what the unknown ones ask for"] if found.unknown else []
-    lines += [f"- leave some out: no model can carry {' and '.join(found.clash)} together"] if found.clash else []
-    consents = sorted({item.consent for item in items if item.consent})
-    lines += [f"- keep to the consents {', '.join(consents)}"] if consents else []
-    return "### What they ask for\n\n" + ("\n".join(lines) or "Nothing: all are free of conditions.")
+    names = [item.licence for item in facts.items]
+    parts = [
+        f"## What it learned from\n\n{counts}.",
+        cards.licence_table(names, noun="files"),
+        cards.duties(names),
+        cards.consents([item.consent for item in facts.items], facts.consents, facts.ruling),
+        f"### Credits\n\nAll pictures were cropped and scaled.\n\n{cards.credit(map(rights.attribution, facts.items))}",
+    ]
+    return "\n\n".join(part for part in parts if part)
 
 
 def _limits(facts: Facts) -> str:

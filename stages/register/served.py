@@ -19,7 +19,7 @@ class Adapted(PythonModel):
         """Load both once."""
         self.settings = context.model_config
         base = context.artifacts.get("base") or self.settings["base"]
-        self.family = families.build(self.settings["family"], Path(base))
+        self.family = families.build(self.settings["family"], Path(base), precision=self.settings["base_precision"])
         self.family.load_adapter(Path(context.artifacts["adapter"]))
 
     def predict(

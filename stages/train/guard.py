@@ -8,6 +8,7 @@ import torch
 
 from stages.errors import ModelError
 from stages.train.batches import Batches, Plan
+from stages.train.loading import Batch
 
 CURE = "give a lower train.lr or a longer train.schedule.warmup"
 
@@ -18,13 +19,13 @@ class Guard(lightning.Callback):
     def __init__(self, plan: Plan, checkpoint: Path) -> None:
         self._plan = plan
         self._checkpoint = checkpoint
-        self._batch = 0
+        self._samples: list[tuple[int, int]] = []  # step and place of each
 
     def on_train_batch_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: object, batch_idx: int
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        """Remember which batch it is."""
-        self._batch = batch_idx
+        """Remember which samples they are."""
+        self._samples = [(batch.step, place) for place in batch.places]
 
     def on_before_backward(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, loss: torch.Tensor
@@ -36,7 +37,8 @@ class Guard(lightning.Callback):
         """
         if loss.isfinite():
             return
-        ids = [self._plan.samples[index].id for index in Batches(self._plan).batch(self._batch)]
+        drawn = Batches(self._plan)
+        ids = [self._plan.samples[drawn.batch(step)[place]].id for step, place in self._samples]
         raise ModelError(
             f"train: the loss of step {trainer.global_step + 1} is {loss.item()}; its samples are {', '.join(ids)}; "
             f"{_last_good(self._checkpoint)}; look at these samples, or {CURE}"

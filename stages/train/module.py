@@ -3,7 +3,6 @@
 Shapes: B batch, C channels, H and W of latents.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -13,7 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from stages import adapters, denoising
+from stages import adapters, denoising, families
 from stages.config import settings
 from stages.families import Family
 from stages.train import noise
@@ -28,6 +27,7 @@ class Optimisation:
     clip: Annotated[float, Field(gt=0)]  # norm of the gradient
     caption_dropout: Annotated[float, Field(ge=0, lt=1)]  # share of captions left empty, for guidance
     noise: noise.Noise
+    outside_mask: Annotated[float, Field(ge=0, le=1)]  # what an error outside a picture's mask counts; 1 ignores masks
     ema_decay: Annotated[float, Field(ge=0, lt=1)]  # of the averaged adapter that is kept; 0 keeps the last
 
 
@@ -51,27 +51,35 @@ class Adaptation(lightning.LightningModule):
             self.register_buffer(f"empty_{name}", value, persistent=False)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Begin every batch from its own seed: a resumed run draws what an undisturbed one draws."""
-        torch.manual_seed(step_seed(self._seed, batch_idx))
+        """Begin every step from its own seed: what the network drops is the same in a resumed run as in an undisturbed one."""
+        torch.manual_seed(noise.seed_of(self._seed, batch.step, batch.places[0]))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted denoising error of ``batch``."""
-        latents_BCHW = batch.latents_BCHW
-        eps_BCHW = noise.drawn(latents_BCHW, self._settings.noise)
-        parts_B = noise.parts(len(latents_BCHW), self._settings.noise.levels)
+        process, latents_BCHW = self.family.process, batch.latents_BCHW
+        draw = noise.drawn(batch, self._settings.noise, seed=self._seed)
         size = (latents_BCHW.shape[-2], latents_BCHW.shape[-1])
-        levels_B = self.family.process.levels(parts_B, size).to(self.device)
-        conditions = self._with_dropout(batch.conditions, len(latents_BCHW))
-        error_B = denoising.squared_error(self.family, latents_BCHW, conditions, eps_BCHW, levels_B)
-        loss: Tensor = (error_B * self.family.process.weight(levels_B, self._settings.noise.weighting)).mean()
+        levels_B = process.levels(draw.parts_B, size).to(self.device)
+        conditions = self._conditions(batch, draw.chances_B < self._settings.caption_dropout)
+        noisy_BCHW, _ = process.corrupt(latents_BCHW, draw.seen_BCHW, levels_B)
+        _, target_BCHW = process.corrupt(latents_BCHW, draw.eps_BCHW, levels_B)
+        answer_BCHW = self.family.predict(noisy_BCHW, levels_B, conditions)
+        error_B = denoising.masked_error(answer_BCHW, target_BCHW, batch.mask_BHW, outside=self._settings.outside_mask)
+        weight_B = batch.weight_B * process.weight(levels_B, self._settings.noise.weighting)
+        loss: Tensor = (weight_B * error_B).mean()
         return loss
 
-    def _with_dropout(self, conditions: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
-        """``conditions`` with the words of some pictures left out: what has no words, as sizes, stays."""
-        dropped_B = torch.rand(count, device=self.device) < self._settings.caption_dropout
+    def _conditions(self, batch: Batch, dropped_B: Tensor) -> dict[str, Tensor]:
+        """Those of ``batch`` with the words of some pictures left out: what has no words, as sizes, stays.
+
+        Where the text encoders learn, the words are encoded anew, with gradients.
+        """
+        if families.trains_words(self.family):
+            texts = ["" if gone else text for gone, text in zip(dropped_B.tolist(), batch.texts, strict=True)]
+            return {**batch.conditions, **self.family.encode_prompts(texts)}
         empty = {name: self.get_buffer(f"empty_{name}") for name in self._empty}
-        return dict(conditions) | {
-            name: torch.where(dropped_B.reshape(-1, *[1] * value.dim()), value, conditions[name])
+        return dict(batch.conditions) | {
+            name: torch.where(dropped_B.reshape(-1, *[1] * value.dim()), value, batch.conditions[name])
             for name, value in empty.items()
         }
 
@@ -131,8 +139,3 @@ def _switch(optimizer: Any, mode: str) -> None:
     """Let an optimiser that averages by itself put the weights in place that are to be learned with, or to be kept."""
     if hasattr(optimizer, mode):
         getattr(optimizer, mode)()
-
-
-def step_seed(seed: int, step: int) -> int:
-    """A seed for one batch that has nothing to do with those of its neighbours."""
-    return int.from_bytes(hashlib.sha256(f"{seed} {step}".encode()).digest()[:8], "big") >> 1

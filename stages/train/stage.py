@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from stages import adapters, embeddings, families, machine, tables
+from stages import adapters, embeddings, families, machine, pipelines, tables
 from stages.config import settings
 from stages.embeddings import Embeddings
-from stages.errors import ModelError
+from stages.errors import ConfigError, ModelError
 from stages.families import Family
-from stages.records import ROLES, Point, Report, Role, Sample
+from stages.records import ROLES, Failure, Point, Report, Role, Sample
 from stages.train import choice, descent, networks, optimisers
-from stages.train.batches import Plan
+from stages.train.batches import Batches, Plan
 from stages.train.choice import Choice
 from stages.train.descent import Schedule
 from stages.train.module import Optimisation
@@ -39,15 +39,18 @@ class Config:
     alpha: Annotated[float, Field(gt=0)]  # the adapter's strength is alpha / rank
     dropout: Annotated[float, Field(ge=0, lt=1)]
     targets: Annotated[tuple[str, ...], Field(min_length=1)]  # ends of the names of the layers that are adapted
+    text_targets: tuple[str, ...]  # and of those of CLIP's text encoders; none: they stay as they are
+    base_precision: pipelines.Precision  # of the frozen weights; the adapter's are fp32
     steps: Positive
     batch: Positive
     prior_share: Annotated[float, Field(ge=0, lt=1)]  # of each batch: pictures of what must not be lost
+    prior_weight: Annotated[float, Field(ge=0)]  # what the error of one of these counts; the subject's counts 1
     lr: Annotated[float, Field(gt=0)]  # the highest
     text_lr: Annotated[float, Field(gt=0)]  # of text encoders, where they are trained
     lora_plus: Annotated[float, Field(gt=0)]  # by which the rate of a LoRA's B matrices is multiplied
     optimiser: dict[str, Any]  # one of ``stages.train.optimisers``, and its settings
     schedule: Schedule
-    accumulate: Positive  # batches of one step
+    accumulate: Positive  # equal parts in which a batch is worked, when it does not fit into memory at once
     optimisation: Optimisation
     choice: Choice
     snapshots: Annotated[int, Field(ge=0)]  # steps between two adapters that are left on the way; 0 leaves none
@@ -71,7 +74,7 @@ def run(config: Config, *, base: Path, prepared: Path, encoded: Path, out: Path)
 
     machine.use_threads(config.threads)
     samples = tables.read(prepared, Sample)
-    family = families.build(config.family, base)
+    family = families.build(config.family, base, precision=config.base_precision)
     refuse_unfit(family, config, samples)
     known = embeddings.read(encoded)
     add_adapter(family, config)
@@ -79,21 +82,29 @@ def run(config: Config, *, base: Path, prepared: Path, encoded: Path, out: Path)
     points = fit(family, config, samples, known, checkpoint)
     family.save_adapter(out / ADAPTER)
     tables.write(out, Point, points)
+    unseen = left_out(_plan(samples, config))
+    tables.write(out, Failure, unseen)
     if config.snapshots:
         shutil.copytree(checkpoints.snapshots(checkpoint), out / SNAPSHOTS, dirs_exist_ok=True)
     checkpoints.remove(checkpoint)
-    return _report(points, family, config, samples)
+    return {**_report(points, family, config, samples), "unseen": len(unseen)}
 
 
 def refuse_unfit(family: Family, config: Config, samples: Sequence[Sample]) -> None:
     """Say what does not fit together before anything large is loaded.
 
     Raises:
-        ConfigError: when the family's process has no such weighting, the optimiser takes no such schedule, rates or
-            average, this machine lacks what is asked for, or there are no held-out pictures to choose by.
+        ConfigError: when the family's process has no such weighting, its weights bear no such adapter, the optimiser takes no such schedule, rates or
+            average, this machine lacks what is asked for, a batch has no
+            such parts, or there are no held-out pictures to choose by.
     """
     import torch
 
+    adapters.refuse_unfit(wanted(config), quantised=config.base_precision in pipelines.QUANTISED)
+    if config.batch % config.accumulate:
+        raise ConfigError(
+            f"train.accumulate: {config.batch} pictures have no {config.accumulate} equal parts; give a divisor"
+        )
     descent.refuse_unfit(descending(config), ema_decay=config.optimisation.ema_decay)
     networks.refuse_unfit(compile_them=config.compile)
     choice.refuse_unfit(config.choice, samples)
@@ -130,7 +141,7 @@ def wanted(config: Config) -> adapters.Adapter:
         alpha=config.alpha,
         dropout=config.dropout,
         targets=config.targets,
-        text_targets=(),
+        text_targets=config.text_targets,
     )
 
 
@@ -156,6 +167,7 @@ def fit(
 
     resumed, done = checkpoints.newest(checkpoint) or (None, 0)
     plan = _plan(samples, config)
+    batches = Batches(plan, start=done, portions=config.accumulate)
     module = Adaptation(family, config.optimisation, descending(config), empty=known.empty, seed=config.seed)
     measure = module.kept()(heldout_losses(family, samples, known, seed=config.seed))
     curves = Curves(measure, every=config.curve_every, steps=config.steps)
@@ -177,7 +189,7 @@ def fit(
         clip=config.optimisation.clip,
     ).fit(
         module.train(),
-        loading.loader(plan, known, start=done * config.accumulate),
+        loading.shared(plan, known, loading.Places(batches, start=done), prior_weight=config.prior_weight),
         ckpt_path=resumed,
         weights_only=True,
     )
@@ -220,13 +232,23 @@ def heldout_losses(
     return measure
 
 
+def left_out(plan: Plan) -> list[Failure]:
+    """The samples of ``plan`` that no step saw, and why."""
+    reasons = Batches(plan).unseen()
+    return [
+        Failure(id=sample.id, what=sample.text, reason=reasons[index])
+        for index, sample in enumerate(plan.samples)
+        if index in reasons
+    ]
+
+
 def _plan(samples: Sequence[Sample], config: Config) -> Plan:
     chosen = [sample for sample in samples if sample.split == "train"]
     return Plan(
         samples=chosen,
         size=config.batch,
         prior_share=config.prior_share,
-        steps=config.steps * config.accumulate,
+        steps=config.steps,
         seed=config.seed,
     )
 

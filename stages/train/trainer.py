@@ -15,7 +15,7 @@ Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 def build(
     callbacks: Sequence[lightning.Callback], *, precision: Precision, steps: int, accumulate: int, clip: float
 ) -> lightning.Trainer:
-    """A trainer for one epoch of ``steps`` times ``accumulate`` batches, gradients cut to a norm of ``clip``."""
+    """A trainer for one epoch of ``steps`` batches in ``accumulate`` parts each, gradients cut to a norm of ``clip``."""
     # Its remarks on workers, loggers and checkpoints within an epoch do not apply here.
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")

@@ -11,6 +11,7 @@ from stages.tables import replace
 from stages.web import robots
 
 FRESH = 24 * 3600.0  # seconds; RFC 9309, section 2.4: no copy counts for longer than a day
+HELD = 5000  # parsed files in memory
 RETRY = 600.0  # seconds until a host whose robots.txt could not be had is asked for it again
 Fetch = Callable[[str], bytes]  # what brings the robots.txt of an origin
 Copy = tuple[robots.Robots | str, float]  # the rules, or why there are none; and until when that counts
@@ -34,10 +35,18 @@ class Shelf:
         with lock:
             copy, until = self._copies.get(origin, ("", 0.0))
             if self._now() >= until:
-                copy, until = self._copies[origin] = self._renewed(origin, fetch)
+                copy, until = self._renewed(origin, fetch)
+                self._hold(origin, (copy, until))
         if isinstance(copy, str):
             raise FetchError(copy)
         return copy
+
+    def _hold(self, origin: str, copy: Copy) -> None:
+        """Keep ``copy`` at hand, and let go of the oldest where there are too many; the folder has them all."""
+        with self._lock:
+            self._copies[origin] = copy
+            while len(self._copies) > HELD:
+                del self._copies[next(iter(self._copies))]
 
     def _renewed(self, origin: str, fetch: Fetch) -> Copy:
         file = self.folder and self.folder / f"{hashlib.sha256(origin.encode()).hexdigest()}.txt"

@@ -17,7 +17,7 @@ from stages.anonymise.stage import ROUNDS, Config, Kind, Policy, must_go, run, u
 from stages.config import settings
 from stages.errors import ConfigError, ImageError
 from stages.images import decode, encode_png
-from stages.records import Consent, Failure, Frame, Item, Quality, Redaction, Region, Verdict
+from stages.records import Consent, Failure, Frame, Item, Quality, Redaction, Region, Ruling, Verdict
 
 DETECTOR = {"name": "lbp", "side": 512, "min_face": 0.12, "min_neighbours": 10}
 BOX = Region(score=1.0, landmarks=(), left=119, top=67, width=93, height=93)  # of the face in the crop below
@@ -40,7 +40,7 @@ def config(*, measured=DETECTOR, max_failures=0.0, more=None, consent_on=date(20
 
 
 @pytest.fixture
-def anonymised(tmp_path):
+def anonymised(tmp_path, tiny_ruling):
     """Run the stage on the pictures, the face with or without consent, kept or not; gives the report and the rows."""
 
     def anonymise(
@@ -50,7 +50,7 @@ def anonymised(tmp_path):
         ids = {name: hashlib.sha256(body).hexdigest() for name, body in bodies.items()}
         places = shards.write(tmp_path / store, {ids[name]: body for name, body in bodies.items()}, digits=1)
         said = {"page": "", "kind": "image", "alt": "", "title": "", "author": "", "licence": "CC0-1.0"}
-        said |= {"licence_evidence": (), "signals": (), "credit": "A. Painter", "consent": consent}
+        said |= {"licence_evidence": (), "signals": (), "credit": "A. Painter", "consent": consent, "group": ""}
         facts = {"width": 300, "height": 240, "sharpness": 9.0, "brightness": 99.0, "contrast": 9.0, "hash": "0" * 64}
         facts |= {"format": "PNG", "dark": 0.0, "bright": 0.0, "entropy": 7.0, "colourfulness": 9.0}
         facts |= {"hash_quality": 100, "text": 0.0, "watermark": 0.0, "aesthetic": None, "nsfw": None}
@@ -64,6 +64,7 @@ def anonymised(tmp_path):
         for name, (row, each) in rows.items():
             tables.write(tmp_path / name, row, each)
         tables.write(tmp_path / "crawl", Consent, [RELEASE])
+        tables.write(tmp_path / "clean", Ruling, [tiny_ruling])
         folders = {"crawled": "crawl", "frames": "frames", "measured": "measure", "cleaned": "clean"}
         report = run(config(**others), **{key: tmp_path / name for key, name in folders.items()}, out=tmp_path / "out")
         return report, tables.by_id(tmp_path / "out", Redaction), ids
@@ -256,9 +257,7 @@ def test_a_picture_that_withstands_is_a_row_with_its_reason_and_has_no_pixels(an
 
 
 def test_more_failures_than_the_ceiling_end_the_stage(anonymised, blotches):
-    message = (
-        r"anonymise: 1 of 2 pictures failed, more than max_failures allows; choose .*; the first: file:face: faces"
-    )
+    message = r"anonymise: 1 of 2 failed, more than anonymise.max_failures = 0.49 allows: faces .* \(1\); choose .*; the first: file:face"
     with pytest.raises(ImageError, match=message):
         anonymised(detector=blotches, max_failures=0.49)
 
@@ -331,5 +330,7 @@ def test_workers_and_engines_change_nothing(anonymised, tmp_path, monkeypatch, e
 def test_the_policy_says_whose_faces_go(policy, consent, goes):
     place = shards.Place(shard="s", offset=0, size=1)
     said = {"page": "", "kind": "image", "alt": "", "title": "", "author": "", "licence": ""}
-    item = Item(id="a", url="file:a", licence_evidence=(), signals=(), credit="", consent=consent, place=place, **said)
+    item = Item(
+        id="a", url="file:a", licence_evidence=(), signals=(), credit="", consent=consent, group="", place=place, **said
+    )
     assert must_go(item, policy, {"release-1": "", "release-2": "revoked"}) is goes

@@ -25,7 +25,7 @@ def item():
     def make(id="a", **others):
         said = {"url": "https://a.test/a.png", "page": "https://a.test/", "kind": "image", "alt": "", "title": ""}
         said |= {"author": "", "credit": "", "licence": "CC0-1.0", "licence_evidence": (), "signals": ()}
-        return Item(id=id, **(said | {"consent": "", "place": PLACE} | others))
+        return Item(id=id, **(said | {"consent": "", "group": "", "place": PLACE} | others))
 
     return make
 

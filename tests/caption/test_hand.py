@@ -89,6 +89,14 @@ def test_an_id_always_wins(texts, mine):
 
     place = Place(shard="s", offset=0, size=1)
     said = {"url": "https://a.test/a.png", "page": "", "kind": "image", "alt": "beside", "title": "", "author": ""}
-    said |= {"credit": "", "licence": "", "licence_evidence": (), "signals": (), "consent": "", "place": place}
+    said |= {
+        "credit": "",
+        "licence": "",
+        "licence_evidence": (),
+        "signals": (),
+        "consent": "",
+        "group": "",
+        "place": place,
+    }
     frame = Frame(id="frame", item="item", pts=0, time_base="", time_ms=0.0, store="crawl", place=place)
     assert hand.Written(texts | {"item": mine}).about(Item(id="item", **said), frame) == mine

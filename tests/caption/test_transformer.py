@@ -1,6 +1,5 @@
 """Loading without pickle and foreign code, and the memory of what was said."""
 
-import json
 import shutil
 
 import pytest
@@ -9,7 +8,7 @@ import torch
 import transformers
 
 from stages import config as settings
-from stages import machine
+from stages import machine, memory
 from stages.caption import transformer
 from stages.caption.captioners import tagger
 from stages.errors import ConfigError, ModelError
@@ -45,7 +44,7 @@ def loaded(folder, weights, **others):
 
 
 def kept():
-    return sorted((machine.cache("captions")).rglob("*.json"))
+    return sorted((machine.cache("captions")).rglob("??/*"))
 
 
 # Memory
@@ -128,7 +127,7 @@ def test_killed_midway_it_goes_on(choice, asked, said, views, monkeypatch):
     assert asked == [2, 1]
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"text": 3}', b"\xff"])
+@pytest.mark.parametrize("damage", [b"", b"{", b"x" * 99])
 def test_a_damaged_memory_is_no_memory(damage, choice, asked, said, views):
     first = said(choice, views)
     kept()[0].write_bytes(damage)
@@ -182,10 +181,6 @@ def test_the_pil_image_processor_is_asked_for_whatever_else_is_installed(classif
     assert asked == [{"backend": "pil", "local_files_only": True, "trust_remote_code": False}]
 
 
-def test_only_harmless_files_are_fetched():
-    assert not any(name.endswith((".bin", ".py", ".pt", ".ckpt", ".pkl", "*")) for name in transformer.NEEDED)
-
-
 def test_dtype_and_device_are_as_told(classifier_folder, weights):
     net = loaded(classifier_folder, weights, dtype="bfloat16").model
     assert (net.dtype, net.device.type, net.training) == (torch.bfloat16, machine.device(), False)
@@ -232,33 +227,6 @@ def test_what_would_not_always_be_the_same_model_is_refused(change, weights):
         model_of(weights(**change))
 
 
-@pytest.mark.parametrize(
-    ("error", "message"),
-    [("GatedRepoError", "is gated; accept its licence"), ("RepositoryNotFoundError", "there is no such model")],
-)
-def test_a_closed_door_is_told_with_the_key(error, message, weights, monkeypatch):
-    import huggingface_hub
-    import requests
-
-    def refused(*_, **__):
-        raise getattr(huggingface_hub.errors, error)("no", response=requests.Response())
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", refused)
-    with pytest.raises(ModelError, match=message):
-        loaded("", weights)
-
-
-def test_a_model_of_the_hub_is_known_by_its_revision(weights):
-    assert transformer.identity(model_of(weights())) == f"someone/model@{'0' * 40}"
-
-
-def test_a_folders_identity_changes_with_any_file(classifier_folder, weights, changed):
-    folder = changed(classifier_folder)
-    first = transformer.identity(model_of(weights(folder)))
-    (folder / "vocab.txt").write_text("x")
-    assert transformer.identity(model_of(weights(folder))) != first
-
-
 # Tokens
 
 
@@ -276,6 +244,5 @@ def test_the_words_are_kept_by_the_digest_of_the_pixels(choice, said, views):
     [text] = said(choice, views[:1])
     digest = views[0].digest()
     [file] = kept()
-    assert file.name == f"{digest}.json"
-    assert file.parent.name == digest[:2]
-    assert json.loads(file.read_bytes()) == {"text": text}
+    assert (file.name, file.parent.name) == (digest, digest[:2])
+    assert memory.recalled(file) == text.encode()

@@ -15,7 +15,7 @@ PLACE = Place(shard="s", offset=0, size=1)
 def item(id, *, url="https://a.test/1.jpg", page="", licence="CC0-1.0", author=""):
     return Item(
         id=id, url=url, page=page, kind="image", alt="", title="", author=author, credit="", licence=licence,
-        licence_evidence=(), signals=(), consent="", place=PLACE,
+        licence_evidence=(), signals=(), consent="", group="", place=PLACE,
     )  # fmt: skip
 
 

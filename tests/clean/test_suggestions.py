@@ -26,6 +26,7 @@ CONFIG = Config(
     twin_distance=-1,
     twin_looks="plain",
     min_hash_quality=50,
+    refused_twins="reserved",
     likeness=None,
     thin=3,
     **dict.fromkeys(rule.setting for rule in RULES),

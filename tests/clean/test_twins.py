@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import hashes
-from stages.clean.twins import lookalikes, merged, near_duplicates, ranked
+from stages.clean.twins import ByEmbedding, ByHash, merged, ranked
 from stages.records import Quality
 
 FACTS = {"format": "PNG", "sharpness": 9.0, "brightness": 99.0, "contrast": 9.0, "dark": 0.0, "bright": 0.0}
@@ -25,6 +25,15 @@ FACTS |= {
 
 def quality(id, *, digits="0" * 64, width=200, hash_quality=100):
     return Quality(id=id, width=width, height=100, hash=digits, hash_quality=hash_quality, **FACTS)
+
+
+def near_duplicates(images, sizes, distance, *, looks="plain", min_quality=0):
+    near = ByHash(distance=distance, looks=looks, min_quality=min_quality)
+    return near.duplicates(ranked(images, sizes))
+
+
+def lookalikes(images, sizes, vectors, least):
+    return ByEmbedding(vectors=vectors, least=least).duplicates(ranked(images, sizes))
 
 
 def ones(count):
@@ -109,3 +118,34 @@ def test_of_lookalikes_the_better_stays_and_what_has_no_embedding_stays_too():
 
 def test_whose_stand_in_goes_later_is_given_the_last():
     assert merged({"c": "b", "d": "e"}, {"b": "a"}) == {"b": "a", "c": "a", "d": "e"}
+
+
+COPIES = {"distance": 10, "looks": "plain", "min_quality": 50}
+
+
+def test_a_copy_names_the_nearest_of_those_refused_and_is_not_compared_with_others():
+    refused = [quality("r", digits=ones(20)), quality("s", digits=ones(8)), quality("t", hash_quality=49)]
+    images = [quality("a", digits=ones(14)), quality("b", digits=ones(13)), quality("c", digits=ones(31))]
+    images.append(quality("d", digits=ones(8), hash_quality=49))
+    near = ByHash(**COPIES)
+    assert near.copies(images, refused) == {"a": "r", "b": "s"}
+    assert near.copies(images, []) == near.copies([], refused) == {}
+    assert ByHash(**(COPIES | {"distance": -1})).copies(refused, refused) == {}
+
+
+def test_a_mirrored_copy_of_a_refused_picture_is_one_where_mirrors_count():
+    images = [quality("a", digits=hashes.pdq(np.ascontiguousarray(grey(3)[:, ::-1])).digits)]
+    refused = [quality("r", digits=hashes.pdq(grey(3)).digits)]
+    found = {
+        looks: ByHash(distance=40, looks=looks, min_quality=0).copies(images, refused)
+        for looks in ("plain", "mirrored")
+    }
+    assert found == {"plain": {}, "mirrored": {"a": "r"}}
+
+
+def test_lookalikes_of_refused_pictures_are_found_and_what_has_no_embedding_is_none():
+    vectors = {id: np.array(v, dtype=np.float32) for id, v in {"a": [2, 0.1], "r": [1, 0], "c": [0, 1]}.items()}
+    near = ByEmbedding(vectors=vectors, least=0.9)
+    assert near.copies([quality(id) for id in "abc"], [quality("r"), quality("s")]) == {"a": "r"}
+    assert near.copies([quality("a")], []) == near.copies([], [quality("r")]) == {}
+    assert ByEmbedding(vectors={}, least=0.9).copies([quality("a")], [quality("r")]) == {}

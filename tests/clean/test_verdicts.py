@@ -16,7 +16,7 @@ from stages import rights
 from stages.clean.rules import RULES, Config, check_measured
 from stages.clean.verdicts import Known, judge
 from stages.errors import ConfigError
-from stages.records import Frame, Item, Quality, Region, Signal
+from stages.records import Evidence, Frame, Item, Quality, Region, Signal
 from stages.shards import Place
 
 POLICIES = {
@@ -35,6 +35,7 @@ CONFIG = Config(
     twin_distance=-1,
     twin_looks="plain",
     min_hash_quality=50,
+    refused_twins="reserved",
     likeness=None,
     thin=3,
     **(OFF | BOUNDS),
@@ -60,7 +61,7 @@ def frame(id, size=1000, item=None):
 
 def item(id, **others):
     values = {"url": "http://a.test/a", "page": "", "kind": "image", "alt": "", "title": "", "author": ""}
-    values |= {"licence_evidence": (), "consent": "", "place": Place(shard="s", offset=0, size=1)}
+    values |= {"licence_evidence": (), "consent": "", "group": "", "place": Place(shard="s", offset=0, size=1)}
     return Item(id=id, **(values | FREE | others))
 
 
@@ -72,8 +73,15 @@ def quality(id, bits=0, faces=(), **others):
 def known(items, facts, blocked=(), vectors=None):
     """What is known of frames that are items of their own, but for ``items``."""
     facts = {each.id: each for each in facts}
-    consents = {"release": "", "old": "expired on 2025-12-31"}
-    return Known(items=items, quality=facts, blocked=frozenset(blocked), consents=consents, vectors=vectors or {})
+    consents = {"release": "", "old": "expired on 2025-12-31", "back": "revoked on 2026-01-31"}
+    return Known(
+        items=items,
+        quality=facts,
+        blocked=frozenset(blocked),
+        consents=consents,
+        withdrawn=frozenset({"back"}),
+        vectors=vectors or {},
+    )
 
 
 def verdict(*, said=None, config=CONFIG, blocked=(), **facts):
@@ -204,7 +212,7 @@ FACES = st.lists(st.integers(1, 100), max_size=3).map(
 )
 
 
-@given(FACES, st.sampled_from(["release", "old", "never written down", ""]))
+@given(FACES, st.sampled_from(["release", "old", "back", "never written down", ""]))
 def test_faces_are_kept_or_need_a_consent_that_counts_or_are_required(faces, consent):
     outcome = {
         policy: verdict(
@@ -214,10 +222,11 @@ def test_faces_are_kept_or_need_a_consent_that_counts_or_are_required(faces, con
         )
         for policy in ("keep", "consented", "required")
     }
+    missing = "consent withdrawn" if consent == "back" else "face without consent"
     seen = any(face.width >= 50 for face in faces)  # half of the short side of 100
     assert outcome == {
         "keep": "",
-        "consented": "face without consent" if seen and consent != "release" else "",
+        "consented": missing if seen and consent != "release" else "",
         "required": "" if seen else "no face",
     }
 
@@ -327,3 +336,124 @@ def test_without_a_bound_on_likeness_embeddings_are_not_compared():
 def test_a_picture_whose_hash_says_little_is_no_twin():
     facts = [quality("a"), quality("b", hash_quality=49), quality("c", hash_quality=50)]
     assert verdicts(facts, twin_distance=0) == {"a": "", "b": "", "c": "a"}
+
+
+# Copies of what was refused for its rights
+
+RESERVED = {
+    "licence": "",
+    "licence_evidence": (Evidence(where="xmp", raw="© A. All rights reserved", scope="picture"),),
+}
+FACE = Region(left=0, top=0, width=50, height=50, score=1.0, landmarks=())
+REFUSED = {  # what is said of a picture, whether it is blocked, and from which reach on its copies are refused with it
+    "blocked": ({}, True, "denied"),
+    "opted out": ({"signals": NOAI, "licence": "CC-BY-NC-4.0"}, False, "denied"),
+    "consent withdrawn": ({"consent": "back"}, False, "denied"),
+    "rights reserved": (RESERVED, False, "reserved"),
+    "licence unknown": ({"licence": ""}, False, "refused"),
+    "licence non-commercial": ({"licence": "CC-BY-NC-4.0"}, False, "refused"),
+    "licence without adaptations": ({"licence": "CC-BY-ND-4.0"}, False, "refused"),
+}
+REACHES = ("allow", "denied", "reserved", "refused")
+
+
+def of_both(said, facts=None, *, blocked=(), **settings):
+    """What becomes of a refused picture "a" and of "b", a free copy of it: reason and twin."""
+    config = dataclasses.replace(CONFIG, **({"twin_distance": 10, "faces": "consented"} | settings))
+    facts = facts or [quality("a", faces=(FACE,)), quality("b", bits=10)]
+    items = {each.id: item(each.id) for each in facts} | {"a": item("a", **said)}
+    rows = judge([frame(each.id) for each in facts], known(items, facts, blocked), config)
+    return {row.id: (row.reason, row.twin) for row in rows}
+
+
+@pytest.mark.parametrize("reach", REACHES)
+@pytest.mark.parametrize("reason", REFUSED)
+def test_a_free_copy_of_a_refused_picture_is_refused_with_it_as_far_as_is_configured(reason, reach):
+    said, is_blocked, since = REFUSED[reason]
+    said = {"consent": "release"} | said
+    found = of_both(said, blocked=("a",) if is_blocked else (), refused_twins=reach)
+    shared = REACHES.index(reach) >= REACHES.index(since)
+    assert found == {"a": (reason, ""), "b": (f"twin of {reason}", "a") if shared else ("", "")}
+
+
+def test_a_reason_that_is_hidden_by_another_reaches_as_far():
+    said = {
+        **RESERVED,
+        "licence_evidence": (*RESERVED["licence_evidence"], Evidence(where="a", raw="CC BY-NC 4.0", scope="picture")),
+    }
+    assert of_both(said)["a"] == ("licence non-commercial", "")
+    assert of_both(said)["b"] == ("twin of rights reserved", "a")
+    assert of_both({"licence": "", "consent": "back"})["b"] == ("twin of consent withdrawn", "a")
+
+
+def test_what_is_refused_for_its_quality_or_for_want_of_a_consent_refuses_no_copy():
+    small = [quality("a", height=20), quality("b")]
+    assert of_both({}, small, refused_twins="refused") == {"a": ("small", ""), "b": ("", "")}
+    assert of_both({"consent": "old"}, refused_twins="refused")["b"] == ("", "")
+
+
+def test_who_looked_at_a_picture_that_reserves_its_rights_frees_its_copies():
+    looked = dataclasses.replace(POLICIES["licensed"], reviewed=("a",))
+    said = {**RESERVED, "consent": "release"}
+    assert of_both(said, policy=looked) == {"a": ("", ""), "b": ("twin", "a")}
+
+
+def test_a_copy_that_is_too_far_or_whose_hash_says_little_goes_by_its_own_rights():
+    said = {"signals": NOAI}
+    for copy in (quality("b", bits=11), quality("b", hash_quality=49)):
+        assert of_both(said, [quality("a"), copy])["b"] == ("", "")
+    assert of_both(said, twin_distance=-1)["b"] == ("", "")
+
+
+def test_the_twins_of_a_refused_copy_do_not_stay_in_its_stead():
+    facts = [quality("a"), quality("b", bits=8, width=400), quality("c", bits=16)]
+    refusal = ("twin of opted out", "a")
+    assert of_both({"signals": NOAI}, facts) == {"a": ("opted out", ""), "b": refusal, "c": refusal}
+
+
+def test_lookalikes_of_refused_pictures_are_refused_where_likeness_is_asked_for():
+    facts = [quality("a"), quality("b", bits=200)]
+    vectors = {id: np.array(vector, dtype=np.float32) for id, vector in {"a": [1, 0], "b": [1, 0.01]}.items()}
+    items = {"a": item("a", signals=NOAI), "b": item("b")}
+    config = dataclasses.replace(CONFIG, twin_distance=10, likeness=0.9)
+    rows = judge([frame(each.id) for each in facts], known(items, facts, vectors=vectors), config)
+    assert [(row.reason, row.twin) for row in rows] == [("opted out", ""), ("lookalike of opted out", "a")]
+
+
+RIGHTS = st.sampled_from([{}, *(said for said, _, _ in REFUSED.values())])
+PICTURE = st.tuples(st.integers(0, 60), st.integers(200, 203), RIGHTS)
+
+
+@given(
+    st.lists(PICTURE, max_size=8),
+    st.integers(0, 60),
+    st.sampled_from([{"signals": NOAI}, RESERVED, {"licence": ""}]),
+    st.sampled_from(REACHES),
+    st.integers(-1, 20),
+)
+def test_one_refused_picture_more_never_frees_another(pictures, bits, said, reach, distance):
+    config = dataclasses.replace(CONFIG, twin_distance=distance, refused_twins=reach)
+    facts = [quality(f"{n}", bits=near, width=width) for n, (near, width, _) in enumerate(pictures)]
+    items = {f"{n}": item(f"{n}", **own) for n, (_, _, own) in enumerate(pictures)} | {"x": item("x", **said)}
+
+    def kept(facts):
+        rows = judge([frame(each.id) for each in facts], known(items, facts), config)
+        return {row.id for row in rows if row.keep}
+
+    before, after = kept(facts), kept([*facts, quality("x", bits=bits, width=999)])
+    assert after <= before
+    copies = {each.id for n, each in enumerate(facts) if abs(pictures[n][0] - bits) <= distance}
+    if reach != "allow" and "signals" in said:
+        assert not after & copies
+
+
+@given(st.lists(PICTURE, max_size=8), st.integers(-1, 20))
+def test_the_farther_refusals_reach_the_less_stays(pictures, distance):
+    facts = [quality(f"{n}", bits=near, width=width) for n, (near, width, _) in enumerate(pictures)]
+    items = {f"{n}": item(f"{n}", **own) for n, (_, _, own) in enumerate(pictures)}
+    kept = []
+    for reach in REACHES:
+        config = dataclasses.replace(CONFIG, twin_distance=distance, refused_twins=reach)
+        rows = judge([frame(each.id) for each in facts], known(items, facts), config)
+        kept.append({row.id for row in rows if row.keep})
+    assert all(more >= less for more, less in itertools.pairwise(kept))

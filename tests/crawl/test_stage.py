@@ -13,7 +13,7 @@ from stages.crawl.sources import Found
 from stages.crawl.sources.folder import Config as Folder
 from stages.crawl.stage import Config, items, run
 from stages.errors import ConfigError, SourceError
-from stages.records import Consent, Evidence, Failure, Item, Signal
+from stages.records import Consent, Evidence, Failure, Item, Mask, Signal
 from stages.shards import Place
 
 HOME = f"http://{site.HOST}"
@@ -72,7 +72,15 @@ def files(folder):
 
 def found(**others):
     values = {"url": "http://a.test/a.jpg", "page": "http://a.test/", "kind": "image", "alt": "", "title": ""}
-    values |= {"author": "", "licence_evidence": (), "signals": (), "credit": "", "consent": "", "body": b"picture"}
+    values |= {
+        "author": "",
+        "licence_evidence": (),
+        "signals": (),
+        "credit": "",
+        "consent": "",
+        "group": "",
+        "body": b"picture",
+    }
     return Found(**(values | others))
 
 
@@ -286,6 +294,11 @@ def test_the_consents_beside_the_pictures_become_a_table(config, own, tmp_path):
     assert (record.id, record.subjects, record.scope) == ("release-1", ("S-1",), ("train",))
 
 
+def test_of_the_same_bytes_in_two_groups_the_first_by_name_counts():
+    assert only(found(group="b"), found(), found(group="a")).group == "a"
+    assert only(found()).group == ""
+
+
 def test_consent_counts_only_where_every_source_states_the_same():
     assert only(found(consent="release-1"), found(consent="release-1")).consent == "release-1"
     assert only(found(consent="release-1"), found()).consent == ""
@@ -299,3 +312,13 @@ def test_a_wrong_value_of_the_last_source_is_said_before_the_first_brings_anythi
     with pytest.raises(ConfigError, match="paintings"):
         list(stage._collect(SimpleNamespace(sources=sources), None))
     assert asked == []
+
+
+def test_a_mask_is_a_row_of_its_own_and_no_item(config, own, tmp_path):
+    folder = own(cat=b"cat", dog=b"dog")
+    (folder / "cat.mask.png").write_bytes(b"white")
+    run(config(**FOLDER), own=folder, out=tmp_path / "out")
+    (mask,) = tables.read(tmp_path / "out", Mask)
+    items = tables.by_id(tmp_path / "out", Item)
+    assert (len(items), items[mask.id].url) == (2, "file:cat.jpg")
+    assert shards.read(tmp_path / "out", mask.place) == b"white"

@@ -8,7 +8,7 @@ import pytest
 from stages import shards, tables
 from stages.dataset.entries import Stores
 from stages.images import encode_png
-from stages.records import Frame, Item, Redaction, Sample
+from stages.records import Consent, Frame, Item, Redaction, Ruling, Sample
 
 LICENCES = ("CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0")
 COUNT = 6
@@ -19,7 +19,7 @@ def picture(number, *, size):
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory):
+def project(tmp_path_factory, tiny_ruling):
     """The folder that holds the stages' folders. Picture 0 is redacted; 4 and 5 are held out; 1 has a variant."""
     data = tmp_path_factory.mktemp("data")
     originals = {hashlib.sha256(bytes([n])).hexdigest(): picture(n, size=(12, 20)) for n in range(COUNT)}
@@ -29,13 +29,20 @@ def project(tmp_path_factory):
     first = next(iter(originals))
     redacted = shards.write(data / "anonymise", {first: picture(8, size=(12, 20))}, digits=1)
     tables.write(data / "anonymise", Redaction, [Redaction(id=first, regions=2, place=redacted[first])])
+    tables.write(data / "clean", Ruling, [tiny_ruling])
+    tables.write(data / "crawl", Consent, [_consent("release-7")])
     _prepared(data / "prepare", list(originals))
     return data
 
 
+def _consent(id):
+    values = {"subjects": ("S-1",), "basis": "model release", "scope": ("train", "publish"), "granted": "2026-01-01"}
+    return Consent(id=id, **values, expires="", revoked="", evidence="")
+
+
 @pytest.fixture(scope="session")
 def stores(project):
-    return Stores(**{name: project / name for name in ("crawl", "frames", "anonymise", "prepare")})
+    return Stores(**{name: project / name for name in ("crawl", "frames", "clean", "anonymise", "prepare")})
 
 
 def _item(id, number, place):
@@ -52,6 +59,7 @@ def _item(id, number, place):
         licence_evidence=(),
         signals=(),
         consent="release-7" if number == 3 else "",
+        group="",
         place=place,
     )
 
@@ -83,5 +91,6 @@ def _sample(id, number, place):
         source_height=8,
         crop_left=0,
         crop_top=0,
+        digest="",
         place=place,
     )

@@ -1,8 +1,11 @@
+import dataclasses
 import logging
 
 import pytest
 
+from stages import tables
 from stages.dataset.__main__ import main
+from stages.records import Ruling
 
 
 def run(project, out, *arguments):
@@ -16,10 +19,40 @@ def test_every_format_comes_with_a_card(name, project, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_it_says_how_many_and_where(project, tmp_path, caplog):
-    with caplog.at_level(logging.INFO):
-        run(project, tmp_path / "out", "kohya", "--variants")
-    assert "7 pictures in" in caplog.text
+def test_it_says_how_many_and_where(project, tmp_path, capsys):
+    run(project, tmp_path / "out", "kohya", "--variants", "--in-house")
+    assert capsys.readouterr().out.splitlines()[0] == f"7 pictures in {tmp_path / 'out'}"
+
+
+@pytest.fixture
+def unpublished(project, tmp_path, tiny_ruling):
+    """The project, with pictures chosen by a policy that lets nobody publish."""
+    data = tmp_path / "data"
+    data.mkdir()
+    for folder in project.iterdir():
+        if folder.name != "clean":
+            (data / folder.name).symlink_to(folder)
+    ruling = dataclasses.replace(tiny_ruling, policy="research", publish=False)
+    tables.write(data / "clean", Ruling, [ruling])
+    return data
+
+
+def test_what_was_chosen_for_no_publication_needs_the_word_that_it_stays(unpublished, tmp_path, caplog):
+    assert run(unpublished, tmp_path / "out", "parquet") == 1
+    assert "the policy research chose these pictures for no publication; give --in-house" in caplog.text
+    assert not (tmp_path / "out").exists()
+    assert run(unpublished, tmp_path / "out", "parquet", "--in-house") == 0
+    assert "**Not for publication**" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_who_did_not_agree_to_be_shown_is_left_out_and_that_is_said(project, tmp_path, caplog, capsys):
+    caplog.set_level(logging.INFO)
+    assert run(project, tmp_path / "out", "kohya") == 0
+    assert caplog.messages == [
+        "1 picture left out: the people in them did not agree to be shown; see scope in data/own/consent.yaml"
+    ]
+    assert run(project, tmp_path / "all", "kohya", "--in-house") == 0
+    assert [line[:10] for line in capsys.readouterr().out.splitlines()[::2]] == ["5 pictures", "6 pictures"]
 
 
 def test_what_is_there_is_never_overwritten(project, tmp_path, caplog):

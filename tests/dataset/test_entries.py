@@ -9,7 +9,7 @@ from stages import tables
 from stages.dataset import entries
 from stages.errors import TableError
 from stages.images import decode
-from stages.records import Sample
+from stages.records import Consent, Sample
 
 
 def test_every_plain_crop_is_an_entry_and_variants_only_when_asked_for(stores):
@@ -70,6 +70,30 @@ def test_a_redacted_picture_leaves_the_house_redacted(stores):
 
 
 def test_without_the_stages_there_is_a_message(tmp_path):
-    nothing = entries.Stores(**dict.fromkeys(("crawl", "frames", "anonymise", "prepare"), tmp_path))
+    nothing = entries.Stores(**dict.fromkeys(("crawl", "frames", "clean", "anonymise", "prepare"), tmp_path))
     with pytest.raises(TableError, match="dvc repro"):
         entries.read(nothing, variants=False)
+
+
+RECORD = Consent(
+    id="release-7", subjects=("S-1",), basis="release", scope=("train", "publish"), granted="2026-01-01", expires="",
+    revoked="", evidence="",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("record", "publish", "left_out"),
+    [
+        ({}, True, 1),
+        ({"scope": ("train", "publish", "show")}, True, 0),
+        ({"scope": ("train",)}, False, 1),
+        ({"scope": ("train",)}, True, 0),  # it does not count, so the face was made unrecognisable
+        ({"revoked": "2026-02-01"}, True, 0),
+        ({"id": "another"}, True, 0),
+    ],
+)
+def test_a_face_that_a_consent_kept_is_shown_only_where_it_covers_that(record, publish, left_out, stores, tiny_ruling):
+    rows, ruling = entries.read(stores, variants=False), dataclasses.replace(tiny_ruling, publish=publish)
+    shown = entries.shown(rows, [dataclasses.replace(RECORD, **record)], ruling)
+    assert len(rows) - len(shown) == left_out
+    assert all(entry.consent for entry in rows if entry not in shown)

@@ -13,7 +13,7 @@ from stages.clean.rules import RULES
 from stages.evaluate import report
 from stages.evaluate.pictures import Pictures
 from stages.images import decode
-from stages.records import Frame, Item, Point, Quality, Recommendation, Region, Score
+from stages.records import Frame, Item, Point, Quality, Recommendation, Region, Ruling, Score
 
 SCORES = [
     Score(
@@ -204,8 +204,17 @@ def test_duties_and_consents_are_named(sources, pictures, tmp_path):
     html = report.page(replace(sources, crawled=tmp_path / "crawled"), SCORES, CHOSEN, pictures)
     assert "<li>share adaptations under the same licence: CC-BY-SA-4.0</li>" in html
     assert "<li>name the sources: CC-BY-SA-4.0</li>" in html
-    assert "<li>keep to the consents r-1</li>" in html
+    assert 'consent <code>r-1</code>: <span class="worse">does not count</span>, there is no such record' in html
     assert "asks for anything" not in html
+
+
+def test_the_policy_is_named_and_what_it_bars(html, sources, pictures, tmp_path, tiny_ruling):
+    assert f"policy <code>studio</code> (SHA-256 <code>{'5' * 64}</code>); the declared use is commercial" in html
+    assert "not for publication" not in html
+    shutil.copytree(sources.cleaned, tmp_path / "cleaned")
+    tables.write(tmp_path / "cleaned", Ruling, [replace(tiny_ruling, publish=False)])
+    barred = report.page(replace(sources, cleaned=tmp_path / "cleaned"), SCORES, CHOSEN, pictures)
+    assert '<b class="worse">not for publication</b>' in barred
 
 
 def test_redacted_pictures_are_shown(html):

@@ -10,7 +10,7 @@ from stages.evaluate.pictures import Pictures
 from stages.evaluate.recommendation import Preference
 from stages.evaluate.scores import Resampling
 from stages.evaluate.stage import Config, run
-from stages.records import Generation, Point, Recommendation, Sample, Score
+from stages.records import Generation, PictureScore, Point, Recommendation, Sample, Score
 
 PARTS = {
     "heldout_loss": {"margin": 0.1},
@@ -36,7 +36,12 @@ COMPARED = {
 def config():
     def build(**others):
         recommend = Preference(metric="heldout_loss", by="heldout_loss", keep=("prior_loss",), ceilings={})
-        values = {"family": "tiny", "embedders": {"filters": {"name": "filters"}}, "recommend": recommend}
+        values = {
+            "family": "tiny",
+            "base_precision": "fp32",
+            "embedders": {"filters": {"name": "filters"}},
+            "recommend": recommend,
+        }
         values |= {"metrics": {name: {"name": name, **settings} for name, settings in PARTS.items()}}
         values |= {"resamples": 50, "seed": 0, "threads": 1}
         return Config(**(values | others))
@@ -100,6 +105,14 @@ def test_the_adapter_changes_the_losses_and_the_pictures(evaluated):
     for name in ("heldout_loss", "prior_loss", "psnr_image_to_image", "fd_filters", "kid_filters"):
         assert rows[name].base != rows[name].adapter
     assert rows["drift_filters"].base == 0 < rows["drift_filters"].low
+
+
+def test_each_heldout_picture_has_its_loss_by_each_arm(evaluated, tiny_prepared):
+    rows = tables.read(evaluated[0], PictureScore)
+    roles = {sample.id: sample.role for sample in tables.read(tiny_prepared, Sample) if sample.split == "heldout"}
+    assert {(row.arm, row.sample) for row in rows} == {(arm, id) for arm in ("base", "adapter") for id in roles}
+    subject = [row.value for row in rows if row.arm == "adapter" and roles[row.sample] == "subject"]
+    assert by_name(evaluated[0])["heldout_loss"].adapter == pytest.approx(sum(subject) / len(subject))
 
 
 def test_few_prompts_are_said_to_be_few(evaluated):
@@ -187,7 +200,7 @@ def test_every_checkpoint_is_scored_and_the_earliest_of_equals_recommended(confi
 
 def test_others_may_be_compared_with_any_arm(checkpoints):
     pictures = Pictures(checkpoints["prepared"], checkpoints["generated"])
-    models = Models(family="tiny", base=checkpoints["base"], trained=checkpoints["trained"])
+    models = Models(family="tiny", precision="fp32", base=checkpoints["base"], trained=checkpoints["trained"])
     evidence = Evidence(pictures, models, checkpoints["encoded"], {}, Resampling(resamples=20, seed=0))
     assert evidence.adapters == ["adapter", "step-00000004", "step-00000008"]
     view = evidence.against("step-00000004")
@@ -208,7 +221,7 @@ def test_copied_training_pictures_are_found(folders, tmp_path):
     generated = shutil.copytree(folders["generated"], tmp_path / "generated")
     places = shards.write(generated, png, digits=1)
     tables.write(generated, Generation, [replace(row, place=places[row.id]) for row in rows])
-    models = Models(family="tiny", base=folders["base"], trained=folders["trained"])
+    models = Models(family="tiny", precision="fp32", base=folders["base"], trained=folders["trained"])
     pictures = Pictures(folders["prepared"], generated)
     evidence = Evidence(pictures, models, folders["encoded"], {}, Resampling(resamples=50, seed=0))
     [score] = plugins.build("stages.evaluate.metrics", {"name": "copy_rate", "factor": 0.5})(evidence)

@@ -2,18 +2,31 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from stages import families
-from stages.adapters import sorted_header, weights
-from stages.errors import ModelError
+from stages import families, params, pipelines, plugins
+from stages.adapters import add, fuse, layers, on, read, refuse_unfit, sorted_header, weights
+from stages.errors import ConfigError, ModelError
 from stages.pipelines import to_uint8
 
+ROOT = Path(__file__).parents[2]
+OPTIONS = {
+    "flux": ["tiny_flux", "flux"],
+    "sd35": ["tiny_sd35", "sd35"],
+    "sdxl": ["tiny_sdxl", "sdxl", "sd15"],
+    "tiny": ["tiny"],
+}
+DENOISERS = {"flux": "transformer", "sd35": "transformer", "sdxl": "unet", "tiny": "unet"}
+ENCODERS = {"flux": ["text_encoder"], "sd35": ["text_encoder", "text_encoder_2"]}
+ENCODERS |= {"sdxl": ["text_encoder", "text_encoder_2"], "tiny": ["text_encoder"]}
+KINDS = ("dora", "loha", "lokr", "lora", "rslora")
 FAMILIES = ("flux", "sd35", "sdxl", "tiny")
 PROMPTS, SEEDS = ["a photo of coins", "a cat"], [1, 2]
 
@@ -26,11 +39,11 @@ def drawn(family):
 def tuned(tiny_adapter):
     """A family whose adapter is as if it had been trained."""
 
-    def family(base, *, alpha, name="tiny"):
-        one = families.build(name, base)
+    def family(base, *, alpha=4.0, name="tiny", precision="fp32", **others):
+        one = families.build(name, base, precision=precision)
         torch.manual_seed(0)
         targets = ("to_q", "to_v", "ff.net.2", "conv1") if name in ("tiny", "sdxl") else ("to_q", "to_v")
-        one.add_adapter(tiny_adapter(alpha=alpha, targets=targets))
+        one.add_adapter(tiny_adapter(alpha=alpha, **{"targets": targets} | others))
         for weight in weights(one.networks):
             weight.data.normal_(0, 0.3 if name == "tiny" else 2.0)
         return one
@@ -71,6 +84,210 @@ def test_without_its_metadata_the_strength_would_be_lost(tmp_path, tiny_base, tu
     fresh = families.build("tiny", tiny_base)
     fresh.load_adapter(tmp_path / "bare.safetensors")
     assert np.abs(drawn(fresh) - drawn(family)).max() > 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_comes_back_from_its_file_and_can_be_fused(tmp_path, tiny_base, tuned, kind):
+    family = tuned(tiny_base, kind=kind)
+    family.save_adapter(tmp_path / "adapter.safetensors")
+    fresh = families.build("tiny", tiny_base)
+    before = drawn(fresh)
+    fresh.load_adapter(tmp_path / "adapter.safetensors")
+    after = drawn(fresh)
+    assert np.array_equal(after, drawn(family))
+    assert np.abs(after - before).mean() > 0.5
+    fuse(fresh.networks)
+    assert not on(fresh.denoiser)
+    assert np.abs(drawn(fresh) - after).max() <= 1
+    fresh.load_adapter(tmp_path / "adapter.safetensors")  # the place is free again
+    assert np.abs(drawn(fresh) - after).max() > 1
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_text_encoders_are_adapted_when_they_are_asked_for(tmp_path, family_bases, tuned, name):
+    family = tuned(family_bases[name], name=name, targets=("to_q",), text_targets=("q_proj", "fc1"))
+    assert list(family.networks) == [DENOISERS[name], *ENCODERS[name]]
+    words = family.encode_prompts(PROMPTS)
+    sum(value.square().mean() for value in words.values()).backward()
+    learning = [weight.grad is not None for weight in weights({n: family.networks[n] for n in ENCODERS[name]})]
+    assert any(learning)
+    family.save_adapter(tmp_path / "adapter.safetensors")
+    fresh = families.build(name, family_bases[name])
+    assert not families.trains_words(fresh)
+    assert not all(torch.equal(value, words[key]) for key, value in fresh.encode_prompts(PROMPTS).items())
+    fresh.load_adapter(tmp_path / "adapter.safetensors")
+    assert families.trains_words(fresh)
+    again = fresh.encode_prompts(PROMPTS)
+    assert all(torch.equal(value, words[key]) and not value.requires_grad for key, value in again.items())
+    assert np.array_equal(drawn(fresh), drawn(family))
+
+
+def test_t5_is_no_text_encoder_that_is_adapted(family_bases, tiny_adapter):
+    family = families.build("sd35", family_bases["sd35"])
+    with pytest.raises(
+        ValueError, match="no layer of text_encoder ends as 'wi_0'; it has fc1, fc2, k_proj, out_proj, q_proj"
+    ):
+        family.add_adapter(tiny_adapter(targets=("to_q",), text_targets=("q_proj", "wi_0")))
+
+
+@pytest.mark.parametrize("classic", [True, False])
+def test_both_names_of_clips_layers_are_read(tmp_path, tiny_base, tuned, classic):
+    family = tuned(tiny_base, targets=("to_q",), text_targets=("q_proj",))
+    family.save_adapter(tmp_path / "adapter.safetensors")
+    metadata = read(tmp_path / "adapter.safetensors").settings
+    names = {f"{part}.{key}": value for part, values in metadata.items() for key, value in values.items()}
+    tensors = {
+        name.replace("text_encoder.text_model.", "text_encoder.").replace(
+            "text_encoder.", "text_encoder.text_model." if classic else "text_encoder."
+        ): value
+        for name, value in load_file(tmp_path / "adapter.safetensors").items()
+    }
+    save_file(tensors, tmp_path / "renamed.safetensors", metadata={"lora_adapter_metadata": json.dumps(names)})
+    fresh = families.build("tiny", tiny_base)
+    fresh.load_adapter(tmp_path / "renamed.safetensors")
+    assert np.array_equal(drawn(fresh), drawn(family))
+
+
+@pytest.mark.parametrize(("name", "other"), [("tiny", "flux"), ("flux", "sd35"), ("sd35", "tiny"), ("sdxl", "tiny")])
+def test_an_adapter_for_another_family_is_refused_and_both_are_named(tmp_path, family_bases, tuned, name, other):
+    tuned(family_bases[other], name=other).save_adapter(tmp_path / "adapter.safetensors")
+    family, needed = families.build(name, family_bases[name]), {"tiny": "sd15"}
+    expected = (
+        f"does not fit this {needed.get(name, name)}; it seems to be for {needed.get(other, other)} .+; take the base"
+    )
+    with pytest.raises(ModelError, match=expected):
+        family.load_adapter(tmp_path / "adapter.safetensors")
+
+
+def test_an_adapter_for_another_size_of_the_family_is_refused_with_the_layer(tmp_path, tiny_base, tiny_shape, tuned):
+    from dataclasses import replace
+
+    from stages.families.tiny import untrained
+
+    untrained(replace(tiny_shape, denoiser_channels=(8, 24)), ("a",)).save_pretrained(tmp_path / "base")
+    tuned(tmp_path / "base").save_adapter(tmp_path / "adapter.safetensors")
+    expected = r"it is for a sd15 of other sizes \(unet\..+: \(2, 24\) there, \(2, 16\) here\)"
+    with pytest.raises(ModelError, match=expected):
+        families.build("tiny", tiny_base).load_adapter(tmp_path / "adapter.safetensors")
+
+
+def test_what_is_no_safetensors_file_is_said(tmp_path, tiny_base):
+    (tmp_path / "adapter.safetensors").write_bytes(b"PK not at all")
+    with pytest.raises(ModelError, match="is no safetensors file"):
+        families.build("tiny", tiny_base).load_adapter(tmp_path / "adapter.safetensors")
+
+
+def test_an_adapter_of_another_tool_for_another_family_is_refused(tmp_path, family_bases):
+    down = torch.randn(4, 3072)
+    tensors = {
+        "lora_unet_double_blocks_0_img_attn_proj.lora_down.weight": down,
+        "lora_unet_double_blocks_0_img_attn_proj.lora_up.weight": down.T.contiguous(),
+    }
+    save_file(tensors, tmp_path / "kohya.safetensors")
+    with pytest.raises(ModelError, match="does not fit this sd15; it seems to be for flux"):
+        families.build("tiny", family_bases["tiny"]).load_adapter(tmp_path / "kohya.safetensors")
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_preset_of_a_family_hits_what_it_names(family_bases, name):
+    denoiser = families.build(name, family_bases[name]).denoiser
+    for option in OPTIONS[name]:
+        presets = yaml.safe_load((ROOT / "conf" / "family" / f"{option}.yaml").read_text())["presets"]
+        assert list(presets) == ["attention", "wide", "all"]
+        assert set(presets["attention"]) < set(presets["wide"]) < set(presets["all"])
+        hit = {target: layers(denoiser, target).values() for target in presets["all"]}
+        kinds = {target: {type(layer).__name__ for layer in found} for target, found in hit.items()}
+        assert all(found and found <= {"Linear", "Conv2d"} for found in kinds.values()), (option, kinds)
+
+
+def test_a_preset_is_chosen_by_its_name():
+    values = yaml.safe_load(params.composed(["family=tiny_flux", "family.preset=wide"]))
+    assert values["train"]["targets"] == values["family"]["presets"]["wide"]
+
+
+@pytest.mark.parametrize("kind", ["lora", "loha"])
+def test_a_rank_above_a_layers_size_is_refused_with_the_layer(tiny_base, tiny_adapter, kind):
+    family = families.build("tiny", tiny_base)
+    expected = r"unet\..+to_k: is a layer of 16 x 16 weights, too small for rank 17; take a rank of 16 at most"
+    with pytest.raises(ModelError, match=expected):
+        family.add_adapter(tiny_adapter(kind=kind, rank=17, targets=("to_k",)))
+    assert not on(family.denoiser)
+
+
+def test_the_size_of_a_quantised_layer_is_not_that_of_its_packed_weights(tiny_adapter):
+    layer = torch.nn.Linear(8, 16)
+    layer.weight = torch.nn.Parameter(torch.zeros(64, 1))
+    network = torch.nn.ModuleDict({"to_q": layer})
+    with pytest.raises(ModelError, match="to_q: is a layer of 16 x 8 weights, too small for rank 9"):
+        add("unet", network, tiny_adapter(rank=9, targets=("to_q",)), ("to_q",))
+
+
+@pytest.mark.parametrize("kind", ["lokr", "loha"])
+def test_kinds_that_need_whole_weights_are_refused_over_quantised_ones(tiny_adapter, kind):
+    with pytest.raises(ConfigError, match=f"train.adapter: {kind} needs whole weights beneath"):
+        refuse_unfit(tiny_adapter(kind=kind), quantised=True)
+    refuse_unfit(tiny_adapter(kind=kind), quantised=False)
+    refuse_unfit(tiny_adapter(kind="dora"), quantised=True)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_base_of_half_precision_draws_and_its_adapter_stays_whole(tmp_path, family_bases, tuned, name, precision):
+    family = tuned(family_bases[name], name=name, precision=precision, targets=("to_q",), text_targets=("q_proj",))
+    assert {weight.dtype for weight in weights(family.networks)} == {torch.float32}
+    half = {torch.bfloat16, torch.float16} & {weight.dtype for weight in family.denoiser.parameters()}
+    assert half == {{"bf16": torch.bfloat16, "fp16": torch.float16}[precision]}
+    family.save_adapter(tmp_path / "adapter.safetensors")
+    fresh = families.build(name, family_bases[name], precision=precision)
+    fresh.load_adapter(tmp_path / "adapter.safetensors")
+    pictures = drawn(fresh)
+    assert np.array_equal(pictures, drawn(family))
+    pixels = pictures.astype(np.uint8)
+    latents = fresh.encode_pictures(pixels)
+    assert latents.dtype == torch.float32
+    assert fresh.decode_latents(latents).shape == pixels.shape
+    assert fresh.reconstruct(pixels, PROMPTS, SEEDS, strength=0.6, steps=2).shape == pixels.shape
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_learns_over_a_base_of_half_precision(tiny_base, tuned, kind):
+    family = tuned(tiny_base, kind=kind, precision="bf16")
+    conditions = family.encode_prompts(["a cat"])
+    answer = family.predict(torch.randn(1, 4, 8, 8), torch.tensor([500]), conditions)
+    assert answer.dtype == conditions["tokens"].dtype == torch.float32
+    answer.square().mean().backward()
+    assert all(
+        weight.grad.dtype == torch.float32 and weight.grad.abs().max() > 0 for weight in weights(family.networks)
+    )
+
+
+@pytest.mark.parametrize("precision", ["nf4", "int8"])
+def test_a_quantised_base_is_refused_where_it_cannot_be_before_anything_is_loaded(tmp_path, precision):
+    with pytest.raises(
+        ConfigError, match=f"base_precision: {precision} needs a GPU and this is a cpu; take fp32 or bf16"
+    ):
+        families.build("flux", tmp_path / "nothing", precision=precision)
+
+
+def test_a_quantised_base_needs_the_library_that_knows_it(monkeypatch):
+    monkeypatch.setattr(pipelines, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="nf4 needs bitsandbytes"):
+        pipelines.refuse_precision("nf4", "cuda")
+
+
+def test_an_adapter_takes_the_place_of_the_one_before(tmp_path, tiny_base, tuned):
+    both = {"one": tuned(tiny_base, kind="dora", text_targets=("q_proj",)), "two": tuned(tiny_base, alpha=2.0)}
+    for name, family in both.items():
+        family.save_adapter(tmp_path / f"{name}.safetensors")
+    fresh = families.build("tiny", tiny_base)
+    for name in ("one", "two", "one"):
+        fresh.load_adapter(tmp_path / f"{name}.safetensors")
+        assert np.array_equal(drawn(fresh), drawn(both[name]))
+        assert families.trains_words(fresh) == (name == "one")
+
+
+def test_every_kind_is_tested_here():
+    assert tuple(plugins.names("stages.adapters")) == KINDS
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -57,7 +57,7 @@ def predicting(base, folder, prediction):
 def sample(**changes):
     values = {"id": "a-00", "frame": "a", "variant": 0, "text": "a photo", "role": "subject", "split": "train"}
     values |= {"group": "a", "width": 16, "height": 16, "place": Place(shard="", offset=0, size=0)}
-    values |= {"source_width": 16, "source_height": 16, "crop_left": 0, "crop_top": 0}
+    values |= {"source_width": 16, "source_height": 16, "crop_left": 0, "crop_top": 0, "digest": ""}
     return Sample(**(values | changes))
 
 
@@ -128,12 +128,24 @@ def test_long_prompts_that_differ_early_differ(family):
         assert (value[0] - value[1]).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+def test_what_is_cut_off_a_prompt_is_counted_for_each_tokenizer(name, family_bases):
+    family = families.build(name, family_bases[name])
+    lost = family.tokens_lost(["a cat", "", "cat " * 600])
+    assert set(lost) == {each.name for each in family_bases[name].glob("tokenizer*")}
+    for short, empty, long in lost.values():
+        assert (short, empty) == (0, 0)
+        assert long > 0
+    more, most = (family.tokens_lost(["cat " * count]) for count in (601, 602))
+    assert all(0 < most[each][0] - more[each][0] == more[each][0] - lost[each][2] for each in lost)
+
+
 @pytest.mark.parametrize("family", ["sd15", "tiny"], indirect=True)
 def test_what_is_too_long_is_cut_and_its_end_token_kept(family):
     cut, short = family.encode_prompts([EARLY, "a photo of coins and a wall"])["tokens"]
     assert cut.shape == short.shape == (8, 16)
     assert not torch.equal(cut, family.encode_prompts(["a photo of coins"])["tokens"][0])
-    tokenizer = family._tokenizer
+    tokenizer = family._parts["tokenizer"]
     tokens = tokenizer([EARLY], truncation=True, max_length=tokenizer.model_max_length).input_ids[0]
     assert len(tokens) == 8
     assert (tokens[0], tokens[-1]) == (tokenizer.bos_token_id, tokenizer.eos_token_id)
@@ -144,9 +156,11 @@ def test_no_words_are_zeros_for_sdxl_as_in_its_guidance(family_bases):
     assert all(not value[0].any() and value[1].any() for value in one.values())
 
 
-def test_sdxl_is_told_height_before_width(family_bases):
+@pytest.mark.parametrize(("top", "told"), [(5, 5), (-5, 0)])
+def test_sdxl_is_told_the_true_sizes_height_before_width(family_bases, top, told):
+    cropped = sample(width=24, height=16, source_width=640, source_height=480, crop_left=3, crop_top=top)
     one = families.build("sdxl", family_bases["sdxl"])
-    assert one.picture_conditions(sample(width=24, height=16))["sizes"].tolist() == [16, 24, 0, 0, 16, 24]
+    assert one.picture_conditions(cropped)["sizes"].tolist() == [480, 640, told, 3, 16, 24]
 
 
 def test_corrupt_predict_and_weight_fit_each_other(family, name):
@@ -188,7 +202,7 @@ def test_more_of_the_way_is_more_noise(family, name):
 def test_target_and_weight_follow_the_schedulers_prediction(tmp_path, family_bases, name, prediction):
     family = families.build(name, predicting(family_bases[name], tmp_path / "base", prediction))
     latents, noise, timesteps = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8), torch.tensor([20, 700])
-    abar = family._scheduler.alphas_cumprod[timesteps]
+    abar = family._parts["scheduler"].alphas_cumprod[timesteps]
     _, target = family.process.corrupt(latents, noise, timesteps)
     assert torch.equal(target, noise if prediction == "epsilon" else denoising.velocity(latents, noise, abar))
     expected = denoising.min_snr_weight(denoising.snr(abar), gamma=5.0, prediction=prediction)
@@ -200,7 +214,7 @@ def test_flux_is_trained_at_the_levels_that_its_sampler_meets(family_bases, size
     from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 
     family = families.build("flux", family_bases["flux"])
-    config = family._scheduler.config
+    config = family._parts["scheduler"].config
     mu = calculate_shift(
         flux.tokens(size),
         config.base_image_seq_len,
@@ -208,9 +222,9 @@ def test_flux_is_trained_at_the_levels_that_its_sampler_meets(family_bases, size
         config.base_shift,
         config.max_shift,
     )
-    family._scheduler.set_timesteps(sigmas=[0.9, 0.5, 0.1], mu=mu)
+    family._parts["scheduler"].set_timesteps(sigmas=[0.9, 0.5, 0.1], mu=mu)
     levels = family.process.levels(torch.tensor([0.9, 0.5, 0.1]), size)
-    torch.testing.assert_close(levels, family._scheduler.sigmas[:3].cpu(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(levels, family._parts["scheduler"].sigmas[:3].cpu(), rtol=1e-5, atol=1e-6)
 
 
 def test_packed_latents_are_those_of_diffusers():
@@ -264,8 +278,48 @@ def test_a_reconstruction_is_repeatable_and_has_the_pictures_shape(family, pixel
 def test_a_missing_part_is_an_error_that_names_it(tmp_path, family_bases, name, part):
     shutil.rmtree(copied(family_bases[name], tmp_path / "base") / part)
     family = families.build(name, tmp_path / "base")
-    with pytest.raises(ModelError, match=f"has no folder '{part}'; give a diffusers folder of this family"):
+    with pytest.raises(ModelError, match=f"has no folder '{part}'; give a diffusers folder of this family, {name}"):
         family.generate(["a"], [0], steps=1, guidance=1.0, size=(16, 16))
+
+
+def test_all_missing_parts_are_named_at_once(tmp_path, family_bases):
+    base = copied(family_bases["sdxl"], tmp_path / "base")
+    for part in ("vae", "text_encoder_2", "unet"):
+        shutil.rmtree(base / part)
+    with pytest.raises(ModelError, match="has no folder 'vae', 'text_encoder_2', 'unet'; give"):
+        _ = families.build("sdxl", tmp_path / "base").denoiser
+
+
+def cut(base):
+    """Weights that end too early."""
+    file = base / "unet" / "diffusion_pytorch_model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def without_config(base):
+    (base / "unet" / "config.json").unlink()
+
+
+def with_fewer_weights(base):
+    from safetensors.torch import load_file, save_file
+
+    file = base / "unet" / "diffusion_pytorch_model.safetensors"
+    save_file({name: value for name, value in load_file(file).items() if name != "conv_in.weight"}, file)
+
+
+def with_other_sizes(base):
+    file = base / "unet" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"cross_attention_dim": 32}))
+
+
+@pytest.mark.parametrize("spoil", [cut, without_config, with_fewer_weights, with_other_sizes])
+def test_a_part_that_cannot_be_read_is_an_error_that_names_it(tmp_path, tiny_base, spoil):
+    """Diffusers by itself makes up the weights that a file lacks."""
+    spoil(copied(tiny_base, tmp_path / "base"))
+    with pytest.raises(
+        ModelError, match=r"base/unet: cannot be read as UNet2DConditionModel \(.+\); fetch the base anew"
+    ):
+        _ = families.build("tiny", tmp_path / "base").denoiser
 
 
 def test_a_part_that_nobody_asks_for_is_not_loaded(tmp_path, tiny_base, pixels):

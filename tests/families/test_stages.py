@@ -25,7 +25,10 @@ def encoded(request, family_bases, tiny_prepared, session_cache, tmp_path_factor
     folder = tmp_path_factory.mktemp("encoded")
     base = family_bases[request.param]
     encode.run(
-        encode.Config(family=request.param, threads=1, shard_digits=1), base=base, prepared=tiny_prepared, out=folder
+        encode.Config(family=request.param, base_precision="fp32", long_captions="cut", threads=1, shard_digits=1),
+        base=base,
+        prepared=tiny_prepared,
+        out=folder,
     )
     return request.param, base, folder
 
@@ -44,7 +47,7 @@ def broken_off(at):
 def fitted(encoded, config, prepared, checkpoint, *, stop=None):
     """The adapter's bytes and the points of a training, broken off after the step ``stop``."""
     name, base, folder = encoded
-    family = families.build(name, base)
+    family = families.build(name, base, precision=config.base_precision)
     train.add_adapter(family, config)
     extra = [broken_off(stop)] if stop else []
     points = train.fit(family, config, tables.read(prepared, Sample), embeddings.read(folder), checkpoint, extra)
@@ -64,6 +67,26 @@ def test_training_resumes_to_the_bit_wherever_it_was_stopped(encoded, tiny_prepa
         assert fitted(encoded, config, tiny_prepared, checkpoint) == whole, f"stopped after step {stop}"
 
 
+@pytest.mark.parametrize("encoded", ["tiny"], indirect=True)
+def test_training_with_text_encoders_resumes_and_is_measured_by_their_words(
+    encoded, tiny_prepared, tiny_training, tmp_path
+):
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    how = {"lr": 0.01, "dropout": 0.1, "base_precision": "bf16"}
+    config = tiny_training(family=encoded[0], targets=TARGETS, text_targets=("q_proj", "fc1"), **how)
+    whole = fitted(encoded, config, tiny_prepared, tmp_path / "whole.ckpt")
+    with pytest.raises(StoppedError):
+        fitted(encoded, config, tiny_prepared, tmp_path / "5.ckpt", stop=5)
+    assert fitted(encoded, config, tiny_prepared, tmp_path / "5.ckpt") == whole
+    family, (last, known) = families.build(*encoded[:2], precision="bf16"), (whole[1][-1], embeddings.read(encoded[2]))
+    family.load_adapter(tmp_path / "whole.safetensors")
+    measure = train.heldout_losses(family, tables.read(tiny_prepared, Sample), known, seed=config.seed)
+    assert measure()["subject"] == pytest.approx(last.heldout_loss, rel=1e-6)
+    words, family.networks = family.networks, {}  # as if the conditions of the base still held
+    assert words
+    assert measure()["subject"] != pytest.approx(last.heldout_loss, rel=1e-4)
+
+
 @pytest.mark.slow
 def test_what_was_trained_is_drawn_with(encoded, tiny_prepared, tiny_training, tmp_path):
     name, base, folder = encoded
@@ -78,7 +101,7 @@ def test_what_was_trained_is_drawn_with(encoded, tiny_prepared, tiny_training, t
         "size": (16, 16),
         "steps": 2,
     }
-    wanted |= {"guidance": 2.0, "batch": 4, "seed": 0, "threads": 1, "shard_digits": 1}
+    wanted |= {"base_precision": "fp32", "guidance": 2.0, "batch": 4, "seed": 0, "threads": 1, "shard_digits": 1}
     folders = {"base": base, "prepared": tiny_prepared, "trained": tmp_path / "trained", "out": tmp_path / "drawn"}
     generate.run(generate.Config(family=name, **wanted), **folders)
     rows = tables.read(tmp_path / "drawn", Generation)

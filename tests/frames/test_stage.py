@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from stages import shards, tables
+from stages.errors import ImageError
 from stages.frames import stage
 from stages.frames.stage import Config, run, still_id
 from stages.images import decode
@@ -17,8 +18,9 @@ from stages.records import Failure, Frame, Item
 def config(settings_of):
     """The stage's settings; give those of stills to change them."""
 
-    def make(*, gigabytes=1.0, **how):
-        return Config(stills=settings_of(**how), seconds=60.0, gigabytes=gigabytes, shard_digits=1)
+    def make(*, gigabytes=1.0, max_failures=1.0, **how):
+        limits = {"seconds": 60.0, "gigabytes": gigabytes, "max_failures": max_failures}
+        return Config(stills=settings_of(**how), **limits, shard_digits=1)
 
     return make
 
@@ -31,7 +33,7 @@ def crawled(tmp_path):
         bodies = {hashlib.sha256(body).hexdigest(): (kind, body) for kind, body in things}
         places = shards.write(tmp_path / "crawl", {id: body for id, (_, body) in bodies.items()}, digits=1)
         said = {"page": "", "alt": "", "title": "", "author": "", "licence": "CC0-1.0"}
-        said |= {"licence_evidence": (), "signals": (), "credit": "", "consent": ""}
+        said |= {"licence_evidence": (), "signals": (), "credit": "", "consent": "", "group": ""}
         rows = [
             Item(id=id, url=f"file:{id[:4]}", kind=kind, place=places[id], **said) for id, (kind, _) in bodies.items()
         ]
@@ -100,6 +102,14 @@ def test_broken_videos_are_rows_with_reasons_and_the_others_go_on(config, crawle
         hashlib.sha256(sound).hexdigest(): "has no video track",
     }
     assert len(tables.read(tmp_path / "out", Frame)) == 3
+
+
+def test_too_many_broken_videos_stop_the_stage_with_their_reasons(config, crawled, film, sound, tmp_path):
+    folder = crawled(("video", film()), ("video", b"no video"), ("video", sound), ("image", b"picture"))
+    run(config(max_failures=0.5), crawled=folder, out=tmp_path / "out")
+    with pytest.raises(ImageError, match=r"^frames: 2 of 4 failed.* has no video track \(1\); not a video"):
+        run(config(max_failures=0.49), crawled=folder, out=tmp_path / "out")
+    assert len(tables.read(tmp_path / "out", Failure)) == 2
 
 
 def test_a_video_that_takes_too_much_is_a_row_and_the_others_go_on(config, crawled, film, encoded, tmp_path):

@@ -15,6 +15,7 @@ def config():
     def build(**others):
         values = {
             "family": "tiny",
+            "base_precision": "fp32",
             "subject_pictures": 6,
             "prior_pictures": 4,
             "max_prompts": 2,

@@ -8,14 +8,14 @@ import pytest
 from PIL import Image
 
 from stages import plugins, shards, specimens, tables, tensors
-from stages.errors import ConfigError, ModelError
+from stages.errors import ConfigError, ImageError, ModelError
 from stages.images import encode_jpeg, encode_png, read
 from stages.measure import signals
 from stages.measure.stage import Config, run
 from stages.records import Failure, Frame, Quality
 
 DETECTOR = {"name": "lbp", "side": 512, "min_face": 0.12, "min_neighbours": 10}
-LIMITS = {"side": 512, "seconds": 10.0, "gigabytes": 1.0, "threads": 1}
+LIMITS = {"side": 512, "seconds": 10.0, "gigabytes": 1.0, "threads": 1, "max_failures": 1.0}
 LIMITS |= dict.fromkeys(("embedding", "aesthetic", "nsfw"))
 NONE = DETECTOR | {"min_face": 0.9}  # quick: only the largest windows are searched
 ASTRONAUT = (60, 0, 360, 240)  # of the photograph: the face
@@ -81,6 +81,16 @@ def test_the_format_is_that_of_the_content(measured, form):
     Image.fromarray(specimens.photograph("chelsea")).save(buffer, form)
     rows, _ = measured({"picture.jpg": buffer.getvalue()})
     assert rows["picture.jpg"].format == form
+
+
+def test_where_nothing_can_be_decoded_the_run_stops_here_and_says_why(measured, tmp_path):
+    files = {"sound": encode_png(np.zeros((8, 8, 3), dtype=np.uint8)), "text": b"hello", "page": b"<html></html>"}
+    measured(files, max_failures=0.67)
+    with pytest.raises(
+        ImageError, match=r"^measure: 2 of 3 failed, more than measure\.max_failures = 0\.66 allows: .*\(2\); see"
+    ):
+        measured(files, max_failures=0.66)
+    assert len(tables.read(tmp_path / "out", Failure)) == 2  # for eyes
 
 
 def test_without_a_model_nothing_is_said_for_one(measured, tmp_path):

@@ -10,13 +10,14 @@ from datetime import date
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from stages import hashes, shards, tables
 from stages.errors import TableError
 from stages.images import decode, encode_png
 from stages.prepare import augment, crops
 from stages.prepare.stage import Config, run
-from stages.records import Caption, Consent, Failure, Frame, Item, Quality, Redaction, Region, Sample
+from stages.records import Caption, Consent, Failure, Frame, Item, Mask, Quality, Redaction, Region, Ruling, Sample
 
 RELEASE = Consent(
     id="release-1", subjects=("S-1",), basis="model release", scope=("train",), granted="2026-01-01",
@@ -27,7 +28,13 @@ AUGMENT = augment.Config(variants=2, flip=True, min_scale=0.8, rotate=8.0, light
 
 
 def config(**others):
-    values = {"buckets": ((16, 16), (24, 16)), "heldout": 0.25, "group_distance": 64, "salt": "darkroom"}
+    values = {
+        "buckets": ((16, 16), (24, 16)),
+        "side_multiple": 8,
+        "heldout": 0.25,
+        "group_distance": 64,
+        "salt": "darkroom",
+    }
     values |= {"publish": False, "consent_on": date(2026, 6, 1)}
     return Config(**(values | {"crop": CROP, "augment": AUGMENT, "seed": 0, "shard_digits": 1} | others))
 
@@ -46,11 +53,13 @@ def picture(number, width=24, height=24, role="subject", page="", bits=None, vid
         "hash": rng.bytes(32).hex() if bits is None else f"{(1 << bits) - 1:064x}",
         "faces": (),
         "consent": "",
+        "mask": b"",
+        "group": "",
     } | others
 
 
 @pytest.fixture
-def prepared(tmp_path):
+def prepared(tmp_path, tiny_ruling):
     """Write what the stages before would leave, run the stage; gives the report and the samples by id."""
 
     def prepare(pictures, *, redacted=None, captioned=None, failed=(), out="out", **others):
@@ -64,6 +73,7 @@ def prepared(tmp_path):
                 url="file:a",
                 page=each["page"],
                 consent=each["consent"],
+                group=each["group"],
                 place=places[each["id"]],
                 **said,
             )
@@ -71,6 +81,15 @@ def prepared(tmp_path):
         }
         tables.write(root / "crawl", Item, items.values())
         tables.write(root / "crawl", Consent, [RELEASE])
+        drawn = shards.write(root / "crawl" / "masks", {each["id"]: each["mask"] for each in pictures}, digits=1)
+        for each in {place.shard for place in drawn.values()}:
+            (root / "crawl" / "masks" / each).rename(root / "crawl" / f"masks-{each}")
+        masks = [
+            Mask(id=each["id"], place=dataclasses.replace(place, shard=f"masks-{place.shard}"))
+            for each in pictures
+            if (place := drawn[each["id"]]).size
+        ]
+        tables.write(root / "crawl", Mask, masks)
         frames = [
             Frame(
                 id=each["id"],
@@ -109,7 +128,8 @@ def prepared(tmp_path):
         captions = [Caption(id=each["id"], text=f"a {each['role']}", role=each["role"], by="hand") for each in chosen]
         tables.write(root / "caption", Caption, captions)
         names = {"crawled": "crawl", "frames": "frames", "measured": "measure"}
-        names |= {"anonymised": "anonymise", "captioned": "caption"}
+        tables.write(root / "clean", Ruling, [tiny_ruling])
+        names |= {"cleaned": "clean", "anonymised": "anonymise", "captioned": "caption"}
         report = run(config(**others), **{key: root / name for key, name in names.items()}, out=tmp_path / out)
         return report, tables.by_id(tmp_path / out, Sample)
 
@@ -141,7 +161,7 @@ def test_every_captioned_frame_has_a_plain_crop_and_trained_ones_have_variants(p
     assert report == {
         "samples": len(samples), "groups": 20,
         "subject/heldout": 3, "subject/train": 9, "prior/heldout": 2, "prior/train": 6,
-        "mean_lost": 0.0, "most_lost": 0.0, "left_out": 0,
+        "mean_lost": 0.0, "most_lost": 0.0, "left_out": 0, "masked": 0,
     }  # fmt: skip
 
 
@@ -196,6 +216,15 @@ def test_stills_of_one_video_never_cross_the_split(prepared):
 def test_files_without_a_page_are_groups_of_their_own(prepared):
     files = [{**each, "page": ""} for each in MANY]
     assert prepared(files)[0]["groups"] == 20
+
+
+def test_what_the_user_says_belongs_together_never_crosses_the_split(prepared):
+    files = [{**each, "page": "", "group": f"shoot {number % 5}"} for number, each in enumerate(MANY)]
+    report, samples = prepared(files)
+    split = {row.frame: row.split for row in samples.values()}
+    sides = [{split[each["id"]] for each in files if each["group"] == f"shoot {shoot}"} for shoot in range(5)]
+    assert report["groups"] == 5
+    assert all(len(side) == 1 for side in sides)
 
 
 def test_a_group_of_both_roles_falls_whole(prepared):
@@ -434,3 +463,51 @@ def test_a_sample_says_where_in_which_picture_it_was_cut_also_in_the_mirror_and_
         assert (left, top) == pytest.approx((row.crop_left, row.crop_top), abs=2.5), row  # the colours are rounded
     assert mirrored[True] > 5
     assert len({(row.crop_left, row.crop_top) for row in samples.values()}) > 5
+
+
+def marked(number):
+    """A ``ruled`` picture whose mask is its red, so that both tell which column is which."""
+    one = ruled(number)
+    red = decode(one["body"])[..., 0]
+    return one | {"mask": encode_png(red)}
+
+
+@pytest.mark.parametrize("crop", ["centre", "face", "saliency", "aligned"])
+def test_a_mask_is_cut_mirrored_and_turned_as_its_picture(prepared, tmp_path, crop):
+    plain = augment.Config(variants=4, flip=True, min_scale=0.5, rotate=8.0, light=0.0)
+    pictures = [marked(n) for n in range(4)] + [ruled(n) for n in range(4, 7)]
+    if crop == "aligned":
+        points = ((31.0, 22.0), (36.0, 21.0), (34.0, 24.0), (32.0, 27.0), (36.0, 26.0))
+        face = dataclasses.replace(RULED_FACE, landmarks=points)
+        pictures = [each | {"faces": (face,), "consent": "release-1"} for each in pictures]
+    report, samples = prepared(pictures, crop=mode(crop), buckets=((16, 16),), augment=plain)
+    masks = tables.by_id(tmp_path / "out", Mask)
+    assert set(masks) == {id for id, row in samples.items() if row.frame in {each["id"] for each in pictures[:4]}}
+    assert report["masked"] == len(masks) > 8
+    for id, row in masks.items():
+        mask = decode(shards.read(tmp_path / "out", row.place)).astype(int)
+        red = decode(shards.read(tmp_path / "out", samples[id].place))[..., 0].astype(int)
+        assert mask.shape == (16, 16, 3)
+        assert np.abs(mask[..., 0] - red).mean() < 8  # a mask's pixels are the nearest, a picture's the mean
+        assert red.std() > 10
+
+
+def test_light_does_not_touch_a_mask(prepared, tmp_path):
+    bright = augment.Config(variants=4, flip=False, min_scale=1.0, rotate=0.0, light=0.5)
+    white = [each | {"mask": encode_png(np.full((24, 24), 200, dtype=np.uint8))} for each in MANY[:6]]
+    prepared(white, augment=bright)
+    masks = tables.read(tmp_path / "out", Mask)
+    assert len(masks) > 20
+    assert all((decode(shards.read(tmp_path / "out", row.place)) == 200).all() for row in masks)
+
+
+def test_a_mask_of_another_size_is_one_message(prepared):
+    small = MANY[0] | {"mask": encode_png(np.zeros((12, 24), dtype=np.uint8))}
+    with pytest.raises(TableError, match="the mask of file:a has 24 x 12 pixels and the picture 24 x 24; draw it in"):
+        prepared([small, *MANY[1:]])
+
+
+def test_a_bucket_that_the_family_cannot_take_is_refused():
+    assert config(buckets=((48, 32),), side_multiple=16).buckets == ((48, 32),)
+    with pytest.raises(ValidationError, match="a bucket of 32 x 40 pixels does not fit the family; both sides must be"):
+        config(buckets=((48, 32), (32, 40)), side_multiple=16)

@@ -25,7 +25,7 @@ SCORE = Score(
 
 
 @pytest.fixture
-def facts(tiny_upstream, tiny_prepared):
+def facts(tiny_upstream, tiny_prepared, tiny_ruling):
     samples = tables.read(tiny_prepared, Sample)
     used = {sample.frame for sample in samples}
     items = [replace(item, title="A coin") for item in tables.read(tiny_upstream / "crawled", Item) if item.id in used]
@@ -37,6 +37,8 @@ def facts(tiny_upstream, tiny_prepared):
         base_licence="Apache-2.0",
         subject="coins",
         result="0123456789abcdef",
+        ruling=tiny_ruling,
+        consents=[],
         items=items,
         samples=[*samples, *(replace(sample, variant=1) for sample in samples)],
         scores=[SCORE, one_arm],
@@ -83,7 +85,8 @@ def test_the_strictest_duties_are_named_with_the_licences_that_ask_for_them(fact
     text = card.written(replace(facts, items=items))
     assert "- name the sources: CC-BY-4.0, CC-BY-SA-3.0\n" in text
     assert "- share adaptations under the same licence: CC-BY-SA-3.0\n" in text
-    assert "- find out what the unknown ones ask for\n- keep to the consents release-1\n" in text
+    assert "- find out what the unknown ones ask for\n" in text
+    assert "- release-1, 12 pictures: **does not count**, there is no such record\n" in text
     assert "| unknown | 4 |" in text
     assert "earn no money" not in text
     assert "leave some out" not in text
@@ -103,3 +106,11 @@ def test_hostile_titles_stay_text(facts):
     title = "<script>x</script> [a](javascript:x) `b` | *c*\n\n# d"
     text = card.written(replace(facts, items=[replace(facts.items[0], title=title)]))
     assert r"- \<script>x\</script> \[a](javascript:x) \`b\` \| \*c\* # d by A & B, CC0-1.0, " in text
+
+
+def test_the_card_names_the_policy_and_says_on_top_what_it_bars(facts):
+    text = card.written(facts)
+    assert "## By which policy\n\nThe policy `studio`" in text
+    assert "**Not" not in text
+    barred = card.written(replace(facts, ruling=replace(facts.ruling, publish=False)))
+    assert barred.index("**Not for publication**") < barred.index("## How it was judged")

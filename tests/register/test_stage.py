@@ -1,4 +1,5 @@
 import base64
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from stages import families, tables, tracking
 from stages.errors import TableError
 from stages.images import decode
-from stages.records import Receipt, Score
+from stages.records import Receipt, Ruling, Score
 from stages.register.stage import CARD, DATA, Config, failed, run
 
 
@@ -19,8 +20,14 @@ def score(id, verdict):
 
 def config(**others):
     values = {"experiment": "one", "name": "coins-lora", "alias": "candidate", "gate": {"heldout_loss": "better"}}
-    values |= {"family": "tiny", "subject": "coins", "base_name": "Tiny", "base_licence": "Apache-2.0"}
-    values |= {"embed_base_mb": 64, "size": (16, 16), "steps": 2, "guidance": 2.0}
+    values |= {
+        "family": "tiny",
+        "base_precision": "fp32",
+        "subject": "coins",
+        "base_name": "Tiny",
+        "base_licence": "Apache-2.0",
+    }
+    values |= {"restricted": "mark", "embed_base_mb": 64, "size": (16, 16), "steps": 2, "guidance": 2.0}
     return Config(**(values | others))
 
 
@@ -36,6 +43,7 @@ def folders(tmp_path, tiny_base, tiny_upstream, tiny_prepared, tiny_trained):
         "base": tiny_base,
         "crawled": tiny_upstream / "crawled",
         "frames": tiny_upstream / "frames",
+        "cleaned": tiny_upstream / "cleaned",
         "prepared": tiny_prepared,
         "trained": tiny_trained,
         "evaluated": tmp_path / "evaluated",
@@ -86,6 +94,9 @@ def test_what_passes_the_gate_is_a_version_with_alias_tags_signature_and_card(tr
         "dvc.lock": lock.digest,
         "mlflow.source.name": "dvc repro",
         "mlflow.source.type": "LOCAL",
+        "policy": "studio",
+        "policy.sha256": "5" * 64,
+        "use": "commercial, published",
         **{f"data.{path}": f"{number}a.dir" for number, path in enumerate(DATA)},
     }
     text = (tmp_path / "out" / CARD).read_text()
@@ -128,6 +139,47 @@ def test_a_base_goes_into_the_version_when_it_is_small(tracked, folders, tmp_pat
     assert not list(Path(where).rglob("*.pkl"))
     model = mlflow.pyfunc.load_model(where)
     assert len(model.predict([{"prompt": "a"}])) == 1
+
+
+@pytest.fixture
+def restricted(folders, tmp_path, tiny_ruling):
+    """The folders, with pictures chosen by a policy that lets nobody publish or sell."""
+    ruling = replace(tiny_ruling, id="6" * 64, policy="research", publish=False, commercial=False)
+    tables.write(tmp_path / "restricted", Ruling, [ruling])
+    return folders | {"cleaned": tmp_path / "restricted"}
+
+
+def test_what_must_not_be_published_is_tagged_and_has_no_alias(tracked, restricted, folders, tmp_path, caplog):
+    small = config(embed_base_mb=0)
+    run(small, **restricted, out=tmp_path / "out")
+    (version,) = versions(tracked)
+    assert (version.tags["policy"], version.tags["policy.sha256"]) == ("research", "6" * 64)
+    assert version.tags["restricted"] == "not for publication, not commercial"
+    assert version.tags["use"] == "not commercial, not published"
+    assert "**Not for publication and not commercial**" in version.description
+    assert tracked.get_registered_model("coins-lora").aliases == {}
+    assert "not for publication, not commercial, says the policy research" in caplog.text
+
+    # The same result by a policy that lets it go is another version, and that one gets the alias.
+    run(small, **folders, out=tmp_path / "again")
+    assert len(versions(tracked)) == 2
+    free = tracked.get_model_version_by_alias("coins-lora", "candidate")
+    assert free.version != version.version
+    assert "restricted" not in free.tags
+
+    # What a version says of consents is that of today.
+    tables.write(folders["evaluated"], Score, [score("heldout_loss", "better")])
+    run(small, **folders, out=tmp_path / "third")
+    assert len(versions(tracked)) == 2
+    described = tracked.get_model_version("coins-lora", free.version).description
+    assert described == (tmp_path / "third" / CARD).read_text() != free.description
+
+
+def test_what_must_not_be_published_is_refused_where_one_wants_that(tracked, restricted, tmp_path, caplog):
+    caplog.set_level("INFO")
+    assert run(config(restricted="refuse"), **restricted, out=tmp_path / "out") == {"registered": 0}
+    assert versions(tracked) == []
+    assert "a policy for every use, and research is not for publication" in caplog.text
 
 
 def test_what_fails_the_gate_is_not_registered_and_has_its_card(tracked, folders, tmp_path, caplog):

@@ -1,9 +1,13 @@
+import dataclasses
+import time
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stages.errors import ConfigError
 from stages.records import Sample
 from stages.shards import Place
 from stages.train.batches import Batches, Plan
@@ -26,6 +30,7 @@ def sample(number, role="subject", bucket=SQUARE):
         source_height=bucket[1],
         crop_left=0,
         crop_top=0,
+        digest="",
         place=Place(shard="", offset=0, size=0),
     )
 
@@ -96,7 +101,7 @@ def test_the_prior_has_its_share_where_its_bucket_has_any(drawn):
     has = {(row.width, row.height) for row in drawn.samples if row.role == "prior"}
     for batch in Batches(drawn):
         first = drawn.samples[batch[0]]
-        wanted = round(drawn.size * drawn.prior_share) if (first.width, first.height) in has else 0
+        wanted = min(round(drawn.size * drawn.prior_share), drawn.size - 1) if (first.width, first.height) in has else 0
         assert sum(drawn.samples[index].role == "prior" for index in batch) == wanted
 
 
@@ -125,11 +130,110 @@ def test_more_steps_keep_the_batches_before():
     assert long[:5] == short
 
 
-def test_buckets_are_drawn_by_how_many_subjects_they_hold():
+def test_buckets_come_in_an_order_that_chance_gives():
     rows = samples((30, ("subject", SQUARE)), (10, ("subject", WIDE)), (500, ("prior", WIDE)))
-    batches = Batches(plan(rows, steps=2000))
-    share = sum(rows[batch[0]].width == SQUARE[0] for batch in batches) / 2000
-    assert share == pytest.approx(0.75, abs=0.03)
+    orders = [tuple(rows[batch[0]].width for batch in Batches(plan(rows, steps=50, seed=seed))) for seed in (0, 1)]
+    assert orders[0] != orders[1]
+    assert orders[0][:11] != orders[0][11:22]
+
+
+def passes_of(drawn):
+    """After how many batches each pass of ``drawn`` ends, by counting."""
+    subjects = [index for index, row in enumerate(drawn.samples) if row.role == "subject"]
+    seen, ends = Counter(), []
+    for number, batch in enumerate(Batches(drawn), start=1):
+        seen.update(batch)
+        if min(seen[index] for index in subjects) > len(ends):
+            ends.append((number, Counter(seen)))
+    return ends
+
+
+@given(plans)
+@settings(max_examples=60, deadline=None)
+def test_every_pass_sees_every_subject_and_no_bucket_runs_ahead_by_a_batch(drawn):
+    drawn = dataclasses.replace(drawn, steps=60)
+    for number, (_, seen) in enumerate(passes_of(drawn), start=1):
+        for bucket in {(row.width, row.height) for row in drawn.samples if row.role == "subject"}:
+            counts = [
+                seen[index]
+                for index, row in enumerate(drawn.samples)
+                if row.role == "subject" and (row.width, row.height) == bucket
+            ]
+            assert min(counts) >= number
+            assert sum(counts) - number * len(counts) < drawn.size + len(counts)
+
+
+def test_a_pass_takes_as_many_batches_as_its_pictures_fill():
+    rows = samples((30, ("subject", SQUARE)), (10, ("subject", WIDE)), (5, ("subject", (8, 8))))
+    ends = [number for number, _ in passes_of(plan(rows, size=5, steps=90))]
+    assert ends == [9, 18, 27, 36, 45, 54, 63, 72, 81, 90]
+    ends = [number for number, _ in passes_of(plan(rows, size=4, steps=90))]
+    assert all(end <= -(-45 * number // 4) + 2 for number, end in enumerate(ends, start=1))
+
+
+def test_one_bucket_is_one_stream():
+    """What the default pipeline trains on: pass after pass, each in an order of its own, batches across their seams."""
+    rows = samples((7, ("subject", SQUARE)))
+    stream = [index for batch in Batches(plan(rows, size=3, steps=14)) for index in batch]
+    laps = [stream[at : at + 7] for at in range(0, 42, 7)]
+    assert all(sorted(lap) == list(range(7)) for lap in laps)
+    orders = [np.random.default_rng([0, 1, *SQUARE, lap]).permutation(7).tolist() for lap in range(6)]
+    assert laps == orders
+
+
+@given(plans, st.sampled_from([(1, 2), (2, 1), (2, 2), (3, 1), (1, 4)]), st.integers(0, 5))
+@settings(max_examples=60, deadline=None)
+def test_ranks_and_portions_together_see_what_one_process_sees_and_nothing_twice(drawn, shared, start):
+    ranks, portions = shared
+    drawn = dataclasses.replace(drawn, size=ranks * portions * drawn.size)
+    whole = list(Batches(drawn, start=start))
+    parts = [list(Batches(drawn, start=start, rank=rank, ranks=ranks, portions=portions)) for rank in range(ranks)]
+    for number, batch in enumerate(whole):
+        steps = [part[number * portions : (number + 1) * portions] for part in parts]
+        assert [index for portion in steps for one in portion for index in one] == batch
+        assert {len(one) for portion in steps for one in portion} == {drawn.size // (ranks * portions)}
+    places = [
+        place
+        for rank in range(ranks)
+        for each in Batches(drawn, rank=rank, ranks=ranks, portions=portions).places()
+        for place in each
+    ]
+    assert places == list(range(drawn.size))
+
+
+def test_a_batch_that_cannot_be_shared_evenly_is_refused():
+    message = "16 samples cannot be shared by 3 processes in 2 portions each; give a multiple of 6"
+    with pytest.raises(ConfigError, match=message):
+        Batches(plan(MIXED, size=16), ranks=3, portions=2)
+
+
+@given(plans)
+@settings(max_examples=60, deadline=None)
+def test_what_no_batch_holds_is_named_with_its_reason(drawn):
+    batches = Batches(drawn)
+    seen = {index for batch in batches for index in batch}
+    assert set(batches.unseen()) == set(range(len(drawn.samples))) - seen
+
+
+def test_the_reasons_why_a_sample_is_in_no_batch():
+    few = Batches(plan(MIXED, steps=1, prior_share=0.5)).unseen()
+    reasons = Counter(few.values())
+    assert reasons["no picture of the subject has its size, 8 x 8 pixels"] == 9
+    assert reasons["1 steps end before a whole pass"] == len(few) - 9 > 5
+    alone = Batches(plan(MIXED, steps=50)).unseen()
+    assert Counter(alone.values())["train.prior_share leaves no place in a batch for the prior"] == 5
+    assert not any(MIXED[index].role == "subject" for index in alone)
+
+
+def test_a_batch_of_many_samples_is_found_quickly_wherever_it_is():
+    """A hundred thousand samples: no time may hang on how many batches came before."""
+    rows = samples(*((25_000, ("subject", (width, 8))) for width in (8, 16, 24, 32)))
+    batches = Batches(plan(rows, size=16, steps=10**6))
+    batches.batch(999_000)
+    start = time.process_time()
+    for step in range(999_000, 999_200):
+        batches.batch(step)
+    assert time.process_time() - start < 1  # 0.03 here
 
 
 def test_a_bucket_without_a_subject_is_never_drawn():

@@ -1,5 +1,4 @@
 import errno
-import functools
 import logging
 import math
 import os
@@ -11,11 +10,10 @@ import pytest
 import torch
 
 from stages import embeddings, families, machine, tables
-from stages.errors import DarkroomError, ModelError
-from stages.records import Point, Sample
-from stages.train import checkpoints, guard, loading, stage
+from stages.errors import ConfigError, DarkroomError, ModelError
+from stages.records import Failure, Point, Sample
+from stages.train import checkpoints, guard, stage
 from stages.train.batches import Batches
-from stages.train.module import step_seed
 
 
 class Stopped(Exception):
@@ -84,7 +82,7 @@ def test_a_run_that_was_broken_off_ends_as_an_undisturbed_one(trained, tiny_trai
         by("schedule_free", keep="best", curve_every=2),
         by("muon", lora_plus=4.0),
         by("adafactor", precision="bf16-mixed"),
-        {"accumulate": 3, "batch": 2, "dropout": 0.1, "ema_decay": 0.9},
+        {"accumulate": 2, "dropout": 0.1, "ema_decay": 0.9},
         {"patience": 2, "min_delta": 0.9, "curve_every": 3, "checkpoint_every": 3},
         {"keep": "best", "kind": "cosine_restarts", "cycles": 3, "curve_every": 2, "ema_decay": 0.5},
     ],
@@ -101,11 +99,11 @@ def test_a_run_of_any_kind_that_was_broken_off_ends_as_an_undisturbed_one(traine
 
 
 def test_a_run_may_be_broken_off_between_the_batches_of_a_step(trained, tiny_training, tmp_path):
-    config = tiny_training(accumulate=3, batch=2, dropout=0.1)
+    config = tiny_training(accumulate=2, dropout=0.1)
 
     class Early(lightning.Callback):
         def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
-            if batch_idx == 16:  # the second of three of the sixth step
+            if batch_idx == 10:  # the first of two of the sixth step
                 raise Stopped
 
     with pytest.raises(Stopped):
@@ -343,20 +341,23 @@ def test_activations_computed_again_give_the_same_to_the_bit(trained, tiny_train
 
 def test_processes_that_load_change_nothing(trained, tiny_training, tmp_path, monkeypatch):
     plain = trained(tiny_training(), tmp_path / "plain.ckpt")
-    monkeypatch.setattr(loading, "DataLoader", functools.partial(loading.DataLoader, num_workers=2))
+    monkeypatch.setattr(machine, "loaders", lambda: 2)
     with pytest.raises(Stopped):
         trained(tiny_training(), tmp_path / "many.ckpt", stop=6)
     assert trained(tiny_training(), tmp_path / "many.ckpt") == plain
 
 
-def test_each_batch_of_a_step_draws_its_own(trained, tiny_training, tmp_path, monkeypatch):
-    seeds = []
-    monkeypatch.setattr(torch, "manual_seed", lambda seed, real=torch.manual_seed: seeds.append(seed) or real(seed))
-    _, points = trained(tiny_training(accumulate=3, steps=4, batch=2, curve_every=2), tmp_path / "one.ckpt")
-    assert [point.step for point in points] == [0, 2, 4]
-    assert points[1].loss > 0.5 * points[0].heldout_loss  # of whole batches, not of a third of each
-    drawn = [seed for seed in seeds if seed in {step_seed(3, batch) for batch in range(100)}]
-    assert drawn == [step_seed(3, batch) for batch in range(12)]
+def test_a_batch_in_parts_teaches_what_a_whole_one_does(trained, tiny_training, tmp_path):
+    _, whole = trained(tiny_training(curve_every=2, steps=4), tmp_path / "whole.ckpt")
+    _, parts = trained(tiny_training(curve_every=2, steps=4, accumulate=2), tmp_path / "parts.ckpt")
+    assert [point.step for point in parts] == [0, 2, 4]
+    for name in ("loss", "heldout_loss", "rate"):
+        assert [getattr(point, name) for point in parts] == pytest.approx([getattr(point, name) for point in whole])
+
+
+def test_a_batch_without_equal_parts_is_refused(tiny_base, tiny_training):
+    with pytest.raises(ConfigError, match=r"train\.accumulate: 4 pictures have no 3 equal parts; give a divisor"):
+        stage.refuse_unfit(families.build("tiny", tiny_base), tiny_training(accumulate=3), [])
 
 
 def test_training_teaches_the_training_pictures(trained, tiny_training, tmp_path):
@@ -383,3 +384,16 @@ def test_the_digest_of_a_checkpoint_sees_settings_and_files(tiny_training, tmp_p
     assert stage.digest(tiny_training(lr=0.06), *folders) != digest
     (folders[2] / "file").write_bytes(b"2")
     assert stage.digest(tiny_training(), *folders) != digest
+
+
+def test_what_no_step_saw_is_listed_with_its_reason(tiny_base, tiny_prepared, tiny_encoded, tiny_training, tmp_path):
+    config = tiny_training(steps=1, batch=2, prior_share=0.5)
+    report = stage.run(config, base=tiny_base, prepared=tiny_prepared, encoded=tiny_encoded, out=tmp_path)
+    missed = tables.read(tmp_path, Failure)
+    assert report["unseen"] == len(missed) == 5  # of seven
+    assert {row.reason for row in missed} == {"1 steps end before a whole pass"}
+
+
+def test_a_prior_that_weighs_nothing_teaches_nothing(trained, tiny_training, tmp_path):
+    half, none = (trained(tiny_training(prior_weight=weight), tmp_path / f"{weight}.ckpt")[0] for weight in (0.5, 0.0))
+    assert half != none

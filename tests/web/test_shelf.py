@@ -7,6 +7,7 @@ import time
 import pytest
 
 from stages.errors import FetchError
+from stages.web import shelf as shelves
 from stages.web.shelf import FRESH, RETRY, Shelf
 
 ORIGIN = "http://a.test"
@@ -80,6 +81,17 @@ def test_the_next_client_finds_the_copy_in_the_folder(clock, fetch, tmp_path):
         shelf.folder = tmp_path
         assert not shelf.of(ORIGIN, fetch).allows("/a")
     assert fetch.asked == [ORIGIN]
+
+
+def test_few_copies_are_held_and_the_others_found_in_the_folder(clock, fetch, tmp_path, monkeypatch):
+    monkeypatch.setattr(shelves, "HELD", 2)
+    shelf = Shelf("Darkroom", now=clock)
+    shelf.folder = tmp_path
+    origins = [f"http://{letter}.test" for letter in "abcd"]
+    for origin in origins * 2:
+        assert not shelf.of(origin, fetch).allows("/a")
+    assert fetch.asked == origins
+    assert len(shelf._copies) == 2
 
 
 def test_an_old_copy_in_the_folder_does_not_count(clock, fetch, tmp_path):

@@ -23,7 +23,9 @@ class Found:
     licence_evidence: tuple[Evidence, ...]
     signals: tuple[Signal, ...]
     consent: str
+    group: str
     body: bytes
+    mask: bytes = b""  # a picture of which parts count, where somebody drew one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

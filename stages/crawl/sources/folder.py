@@ -5,12 +5,17 @@ last pattern that fits wins, key by key, and a file in a deeper folder goes befo
 
     "*":           {licence: CC-BY-4.0, author: Studio Lux}
     "portraits/*": {consent: release-2026-07}
+    "shoot-3/*":   {group: shoot 3}
     "lent.jpg":    {licence: CC-BY-NC-4.0, author: A. Friend, url: https://example.org/lent}
 
-``cat.txt`` beside ``cat.jpg`` is its caption, written by hand. Without a licence a picture is refused later, by reason.
-A pattern that fits no file, a caption without its picture and whatever an archive hides are said and not passed over.
+What has one ``group`` never crosses the split between training and held-out pictures. Without the key a file belongs with
+those that its name calls copies, cuts or edits of it: ``cat.jpg``, ``cat-crop2.jpg`` and ``cat copy.png`` are one group.
+
+``cat.txt`` beside ``cat.jpg`` is its caption, written by hand, and ``cat.mask.png`` its mask. Without a licence a picture is refused later, by reason.
+A pattern that fits no file, a caption or mask without its picture and whatever an archive hides are said and not passed over.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -31,6 +36,14 @@ PICTURES = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", "
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 ARCHIVES = (".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip", ".zst")
 RIGHTS = "rights.yaml"
+MASK = ".mask.png"
+# What names of one photograph's copies end in, after what the photograph is called: cat-crop2, cat - Copy (3), cat_640x480.
+# Bare numbers do not count: whoever renames a folder of photographs gives them to all.
+DERIVED = re.compile(
+    r"(?<=[^ _.-])(?:[ _.-]+(?:copy|copie|kopie|crop|cropped|cut|cutout|edit|edited|bearbeitet|resized|thumb|thumbnail|"
+    r"\d{2,5}x\d{2,5})(?:[ _.-]*(?:\d+|\(\d+\)))?)+$"
+)
+LONGEST = 255  # letters of a name on a file system; archives hold longer ones
 TEXT = 1024 * 1024  # bytes of a caption or a file of rights
 PAPERS = (
     "blocklist",
@@ -62,6 +75,7 @@ class Rights:
     title: str = ""
     url: str = ""
     consent: str = ""  # id of the record by which the people in them agreed
+    group: str | None = None  # what belongs together; none: by the name, empty: with nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +108,7 @@ def build(config: Config) -> Source:
 def _brought(place: Path, files: Files, *, limit: int) -> Iterator[Found | Missed]:
     rules = _rules(place, files)
     names = [name for name in sorted(files.names) if not _is_litter(name)]
-    media = [name for name in names if _suffix(name) in PICTURES + VIDEOS]
+    media = [name for name in names if _suffix(name) in PICTURES + VIDEOS and not name.endswith(MASK)]
     yield from (_missed(name, fault) for name, fault in sorted(files.faults.items()) if not _is_litter(name))
     yield from (
         _missed(name, "an archive inside; name it in path, it is not opened")
@@ -104,10 +118,14 @@ def _brought(place: Path, files: Files, *, limit: int) -> Iterator[Found | Misse
     for rule in rules:
         if not any(rule.fits(name) for name in media):
             yield _missed(f"{rule.home}{RIGHTS}", f"its pattern {rule.pattern!r} fits no picture and no video")
-    shown = {str(PurePosixPath(name).with_suffix(".txt")) for name in media}
+    shown = {_beside(name, ".txt") for name in media}
     for name in names:
         if _suffix(name) == ".txt" and name not in shown and PurePosixPath(name).stem.lower() not in PAPERS:
             yield _missed(name, "a caption without its picture")
+    masks = {_beside(name, MASK) for name in media if _suffix(name) in PICTURES}
+    yield from (
+        _missed(name, "a mask without its picture") for name in names if name.endswith(MASK) and name not in masks
+    )
     for name in media:
         yield _found(name, files, rules, limit=limit)
 
@@ -140,7 +158,7 @@ def _rights(where: str, name: str, files: Files) -> Mapping[str, Mapping[str, An
         fault = error.errors()[0]
         raise SourceError(
             f"{where}: {'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}; "
-            'each line maps a pattern of names to licence, author, title, url or consent, as "*": {licence: CC0-1.0}'
+            'each line maps a pattern of names to licence, author, title, url, consent or group, as "*": {licence: CC0-1.0}'
         ) from None
     return dict(found)
 
@@ -148,6 +166,7 @@ def _rights(where: str, name: str, files: Files) -> Mapping[str, Mapping[str, An
 def _found(name: str, files: Files, rules: list[Rule], *, limit: int) -> Found | Missed:
     try:
         body = files.read(name, limit=limit)
+        mask = files.read(marks, limit=limit) if (marks := _beside(name, MASK)) in files.names else b""
     except Broken as error:
         return _missed(name, str(error))
     try:
@@ -171,17 +190,31 @@ def _found(name: str, files: Files, rules: list[Rule], *, limit: int) -> Found |
         licence_evidence=licence,
         signals=(),
         consent=rights.consent,
+        group=_group(name) if rights.group is None else rights.group,
         body=body,
+        mask=mask,
     )
 
 
+def _group(name: str) -> str:
+    """What the file ``name`` shares with its copies, cuts and edits: folder and stem, without the words that say so."""
+    path = PurePosixPath(name)
+    stem = path.stem.lower()
+    return f"file:{path.parent / (DERIVED.sub('', stem) if len(stem) <= LONGEST else stem)}"
+
+
 def _caption(name: str, files: Files) -> str:
-    words = str(PurePosixPath(name).with_suffix(".txt"))
+    words = _beside(name, ".txt")
     return files.read(words, limit=TEXT).decode("utf-8", errors="replace").strip() if words in files.names else ""
 
 
 def _missed(name: str, reason: str) -> Missed:
     return Missed(url=f"file:{name}", reason=reason, forbidden=False)
+
+
+def _beside(name: str, suffix: str) -> str:
+    """The name of the file that says something of the file ``name``."""
+    return str(PurePosixPath(name).with_suffix(suffix))
 
 
 def _suffix(name: str) -> str:

@@ -94,6 +94,7 @@ def _brought(sites: Sites, outcome: Answer | FetchError, row: Row) -> Found | Mi
         licence_evidence=(Evidence(where="list", raw=licence, scope="picture"),) if licence else (),
         signals=sites.signals(url, outcome, scope="picture"),
         consent="",
+        group="",
         body=outcome.body,
     )
 

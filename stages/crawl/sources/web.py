@@ -161,6 +161,7 @@ def _brought(sites: Sites, outcome: Answer | FetchError, shown: _Shown) -> Found
         licence_evidence=picture.licence_evidence,
         signals=tuple(dict.fromkeys((*shown.signals, *said))),
         consent="",
+        group="",
         body=outcome.body,
     )
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.bootstrap import Picks
 from stages.config import settings
 from stages.evaluate import kernels, scores
-from stages.evaluate.bootstrap import Picks
 from stages.evaluate.evidence import Evidence
 from stages.evaluate.metrics import Metric
 from stages.records import Score

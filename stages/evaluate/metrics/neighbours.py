@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from stages.bootstrap import Picks
 from stages.config import settings
 from stages.evaluate import scores
-from stages.evaluate.bootstrap import Picks
 from stages.evaluate.evidence import Evidence, Features
 from stages.evaluate.metrics import Metric
 from stages.records import Score

@@ -5,6 +5,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from stages import pinned
 from stages.config import settings
 from stages.images import Pixels
 from stages.measure import weights
@@ -28,7 +29,7 @@ class Clip:
 
     def __init__(self, config: Config) -> None:
         self._weights = config.weights
-        self.identity = weights.identity(config.weights)
+        self.identity = pinned.identity(config.weights)
 
     @cached_property
     def _eye(self) -> Eye:

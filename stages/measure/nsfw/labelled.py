@@ -2,6 +2,7 @@
 
 from functools import cached_property
 
+from stages import pinned
 from stages.config import settings
 from stages.errors import ModelError
 from stages.images import Pixels
@@ -28,7 +29,7 @@ class Labelled:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self.identity = weights.identity(config.weights)
+        self.identity = pinned.identity(config.weights)
 
     @cached_property
     def _eye(self) -> Eye:

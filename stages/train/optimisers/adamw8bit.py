@@ -32,7 +32,7 @@ def build(config: Config) -> Optimiser:
         raise ConfigError("train.optimiser: adamw8bit needs a GPU, and there is none; choose optimiser=adamw")
     if find_spec("bitsandbytes") is None:
         raise ConfigError(
-            "train.optimiser: adamw8bit needs bitsandbytes; `pip install 'darkroom[gpu]'`, or choose optimiser=adamw"
+            "train.optimiser: adamw8bit needs bitsandbytes; `pip install 'darkroom[quantised]'`, or choose optimiser=adamw"
         )
     from bitsandbytes.optim import AdamW8bit
 

@@ -18,7 +18,7 @@ ORIGIN = {
 
 
 def fetched(out, *, train=False, **changes):
-    return run(Config(train=train, origin=ORIGIN | changes), shipped=out.parent, out=out)
+    return run(Config(train=train, zero_terminal_snr=False, origin=ORIGIN | changes), shipped=out.parent, out=out)
 
 
 def test_a_local_folder_becomes_the_base_of_sd15(tiny_base, tmp_path):

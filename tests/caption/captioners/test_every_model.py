@@ -72,7 +72,9 @@ def test_what_was_said_is_told_with_its_weights(choice, views):
 
 def test_without_a_network_the_message_names_the_way_out(choice, said, views, weights, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HOME", str(tmp_path))
-    with pytest.raises(ModelError, match=r"someone/model: could not be fetched.*set model\.folder"):
+    with pytest.raises(
+        ModelError, match=r"someone/model@0+: could not be fetched.*set folder in model of the captioner"
+    ):
         said(choice | {"model": weights()}, views)
 
 

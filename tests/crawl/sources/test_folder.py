@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from stages.crawl.sources import Found, Missed, Visit
+from stages.crawl.sources import Found, Missed, Visit, folder
 from stages.crawl.sources.folder import Config, build
 from stages.errors import SourceError
 from stages.records import Evidence
@@ -68,6 +68,47 @@ RIGHTS = """
 "portraits/*": {consent: release-2026-07}
 "lent.jpg":    {licence: CC-BY-NC-4.0, author: A. Friend, url: "https://example.org/lent", title: Lent}
 """
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "together"),
+    [
+        ("cat.jpg", "cat.png", True),
+        ("cat.jpg", "Cat-Crop2.JPG", True),
+        ("a/cat_crop_1.jpg", "a/cat_crop_2.jpg", True),
+        ("cat - Copy.jpg", "cat copy (3).jpg", True),
+        ("cat.jpg", "cat-edited-640x480.jpg", True),
+        ("cat_Kopie 2.jpg", "cat-bearbeitet.jpg", True),
+        ("cat.jpg", "a/cat.jpg", False),
+        ("a/cat.jpg", "b/cat-crop.jpg", False),
+        ("IMG_0001.jpg", "IMG_0002.jpg", False),
+        ("cat (1).jpg", "cat (2).jpg", False),
+        ("beach-1.jpg", "beach-2.jpg", False),
+        ("crop 1.jpg", "crop 2.jpg", False),
+        ("haircut1.jpg", "haircut2.jpg", False),
+        ("a" * 300 + "-crop1.jpg", "a" * 300 + "-crop2.jpg", False),
+    ],
+)
+def test_a_file_belongs_with_those_that_its_name_calls_copies_of_it(one, other, together):
+    assert (folder._group(one) == folder._group(other)) is together
+
+
+def test_no_name_takes_long_to_read():
+    for stem in ("-copy" * 50 + "!", "-" * 255, "a-copy--" * 31, "a" + "-1x1" * 60):
+        folder._group(f"{stem}.jpg")
+
+
+def test_what_belongs_together_can_be_stated_and_a_statement_overrules_the_name(bring):
+    stated = '"*": {group: ""}\n"shoot/*": {group: shoot}\n'
+    files = {"rights.yaml": stated, "cat.jpg": b"1", "cat-crop.jpg": b"2", "shoot/a.jpg": b"3", "shoot/b.jpg": b"4"}
+    assert {each.url: each.group for each in bring(files)} == {
+        "file:cat.jpg": "",
+        "file:cat-crop.jpg": "",
+        "file:shoot/a.jpg": "shoot",
+        "file:shoot/b.jpg": "shoot",
+    }
+    (named,) = bring({"rights.yaml": '"*": {author: Ann}', "cat.jpg": b"1"}, path="other")
+    assert named.group == "file:cat"
 
 
 def test_the_last_pattern_that_fits_wins_key_by_key(bring):
@@ -199,7 +240,7 @@ def test_rights_that_cannot_be_read_are_one_message_with_file_and_fault(bring, c
 
 def test_rights_with_a_wrong_key_name_the_remedy(bring):
     with pytest.raises(
-        SourceError, match="each line maps a pattern of names to licence, author, title, url or consent"
+        SourceError, match="each line maps a pattern of names to licence, author, title, url, consent or group"
     ):
         bring({"rights.yaml": '"*": {license: CC0-1.0}\n'})
 
@@ -303,4 +344,16 @@ def test_names_that_differ_in_case_are_two_pictures(bring_zip):
     assert [(each.url, each.body, each.author) for each in found] == [
         ("file:A.jpg", b"2", "Ann"),
         ("file:a.jpg", b"1", ""),
+    ]
+
+
+def test_a_mask_lies_beside_its_picture_and_is_none(bring):
+    found = bring({"a/cat.jpg": b"1", "a/cat.mask.png": b"2", "dog.png": b"3", "cow.mask.png": b"4", "film.mp4": b"5"})
+    assert [(each.url, each.body, each.mask) for each in found if isinstance(each, Found)] == [
+        ("file:a/cat.jpg", b"1", b"2"),
+        ("file:dog.png", b"3", b""),
+        ("file:film.mp4", b"5", b""),
+    ]
+    assert [(each.url, each.reason) for each in found if isinstance(each, Missed)] == [
+        ("file:cow.mask.png", "a mask without its picture")
     ]

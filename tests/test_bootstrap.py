@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from stages.evaluate.bootstrap import interval, tail
+from stages.bootstrap import interval, tail
 
 
 def mean_interval(values, groups, *, resamples=300, seed=0):
