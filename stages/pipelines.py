@@ -22,6 +22,7 @@ from stages import adapters, machine
 from stages.config import settings
 from stages.denoising import Process
 from stages.errors import ConfigError, ModelError
+from stages.lora.files import save
 from stages.records import Sample
 
 Tensor = Any  # a torch.Tensor; torch is imported only where it works
@@ -194,7 +195,7 @@ class Pipeline:
 
     def save_adapter(self, file: Path) -> None:
         """See ``Family``."""
-        adapters.save(file, self.networks)
+        save(file, self.networks)
 
     def load_adapter(self, file: Path) -> None:
         """See ``Family``."""

@@ -18,6 +18,7 @@ from hypothesis import settings
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["DVC_NO_ANALYTICS"] = "true"
+os.environ["DARKROOM_LIVE"] = "0"  # MLflow takes seconds to import
 os.environ["OMP_NUM_THREADS"] = "1"  # for arrays this small a second thread only waits
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
@@ -198,7 +199,9 @@ def tiny_training(tiny_noise):
     from stages.train.choice import Choice
     from stages.train.descent import Schedule
     from stages.train.module import Optimisation
+    from stages.train.pictures import Samples
     from stages.train.stage import Config
+    from stages.train.trainer import Trainer
 
     def config(**others):
         how = {"clip": 1.0, "caption_dropout": 0.25, "noise": tiny_noise(), "outside_mask": 0.1, "ema_decay": 0.0}
@@ -207,6 +210,10 @@ def tiny_training(tiny_noise):
         fall |= {name: others.pop(name) for name in list(others) if name in fall}
         chosen = {"keep": "last", "prior_margin": 1.0, "patience": 0, "min_delta": 0.0}
         chosen |= {name: others.pop(name) for name in list(others) if name in chosen}
+        on = {"strategy": "auto", "devices": 1, "num_nodes": 1, "precision": "32-true"}
+        on |= {name: others.pop(name) for name in list(others) if name in on}
+        seen = {"every": 0, "prompts": (), "seeds": (1, 2), "size": (SIDE, SIDE), "guidance": 2.0}
+        seen |= {name: others.pop(name) for name in list(others) if name in seen} | {"steps": 2}
         values = {
             "family": "tiny",
             "adapter": {"name": "lora"},
@@ -218,11 +225,20 @@ def tiny_training(tiny_noise):
             "base_precision": "fp32",
             "steps": 12,
         }
-        values |= {"batch": 4, "prior_share": 0.5, "prior_weight": 1.0, "precision": "32-true", "seed": 3, "threads": 1}
+        values |= {
+            "batch": 4,
+            "prior_share": 0.5,
+            "prior_weight": 1.0,
+            "trainer": Trainer(**on),
+            "samples": Samples(**seen),
+            "seed": 3,
+            "threads": 1,
+        }
+        values |= {"curve_every": 5, "checkpoint_every": 4}
         values |= {"lr": 0.05, "text_lr": 0.05, "lora_plus": 1.0, "accumulate": 1, "snapshots": 0}
         values |= {"optimiser": {"name": "adamw", "betas": [0.9, 0.99], "weight_decay": 0.01}}
-        values |= {"curve_every": 5, "checkpoint_every": 4, "checkpointing": False, "compile": False}
         values |= {"optimisation": Optimisation(**how), "schedule": Schedule(**fall), "choice": Choice(**chosen)}
+        values |= {"checkpointing": False, "compile": False}
         return Config(**(values | others))
 
     return config
@@ -235,6 +251,30 @@ def tiny_trained(tmp_path_factory, tiny_base, tiny_prepared, tiny_encoded, tiny_
 
     folder = tmp_path_factory.mktemp("tiny") / "trained"
     stage.run(tiny_training(), base=tiny_base, prepared=tiny_prepared, encoded=tiny_encoded, out=folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_export():
+    """What the exported files of ``tiny_training`` should say; give others to change it."""
+    from stages.export.stage import Config
+
+    def config(**others):
+        values = {"title": "coins-lora", "family": "tiny", "subject": "coins", "base_name": "Tiny"}
+        values |= {"base_licence": "Apache-2.0", "batch": 4, "lr": 0.05, "seed": 3}
+        return Config(**(values | others))
+
+    return config
+
+
+@pytest.fixture(scope="session")
+def tiny_exported(tmp_path_factory, tiny_base, tiny_upstream, tiny_prepared, tiny_trained, tiny_export):
+    """What export leaves of ``tiny_trained``."""
+    from stages.export import stage
+
+    folder = tmp_path_factory.mktemp("tiny") / "exported"
+    upstream = {name: tiny_upstream / name for name in ("crawled", "frames", "cleaned")}
+    stage.run(tiny_export(), base=tiny_base, prepared=tiny_prepared, trained=tiny_trained, out=folder, **upstream)
     return folder
 
 

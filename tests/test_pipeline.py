@@ -426,8 +426,8 @@ def broken(stage, **changes):
 
 def test_a_forgotten_or_foreign_stage_is_caught():
     files = set(FOLDERS)
-    assert unmatched_stages(DEFINED, FOLDERS | {"export"}, files) == ["export"]
-    assert unmatched_stages(DEFINED | {"export": {}}, FOLDERS, files) == ["export"]
+    assert unmatched_stages(DEFINED, FOLDERS | {"publish"}, files) == ["publish"]
+    assert unmatched_stages(DEFINED | {"publish": {}}, FOLDERS, files) == ["publish"]
     assert unmatched_stages(DEFINED, FOLDERS, files - {"clean"}) == ["clean"]
 
 
@@ -512,8 +512,8 @@ def test_data_that_nobody_reads_or_makes_is_caught():
 
 
 def test_a_stage_that_a_contract_forgets_is_caught():
-    faults = contract_faults(CONTRACTS, FOLDERS | {"export"}, [*plugins.names("stages"), "export"])
-    assert faults["not independent"] == faults["in no layer"] == ["stages.export"]
+    faults = contract_faults(CONTRACTS, FOLDERS | {"publish"}, [*plugins.names("stages"), "publish"])
+    assert faults["not independent"] == faults["in no layer"] == ["stages.publish"]
 
 
 def test_an_unknown_folder_and_a_group_without_options_are_caught():

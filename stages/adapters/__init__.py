@@ -1,4 +1,4 @@
-"""Adapters: how one is put on networks, written and told apart. Each kind is a file. Tensors are float32 on disk."""
+"""Adapters: how one is put on networks, into a file and back. Each kind is a file of this package."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from pydantic import Field
 from stages import plugins
 from stages.config import settings
 from stages.errors import ConfigError, ModelError
-from stages.tables import replace
+from stages.lora.files import SETTINGS, contents
 
 
 @settings
@@ -112,46 +112,17 @@ def remove(networks: Mapping[str, Any]) -> None:
             network._hf_peft_config_loaded = False  # noqa: SLF001  # the libraries ask it whether one is on
 
 
-def save(file: Path, networks: Mapping[str, Any]) -> None:
-    """The adapters of ``networks``, by their names in a pipeline (``unet``, ``transformer``), as one diffusers file.
-
-    With diffusers' metadata, without which the strength (alpha / rank) is lost; the same bytes for the same weights.
-    """
-    import torch
-    from diffusers.training_utils import _collate_lora_metadata
-    from peft.utils import get_peft_model_state_dict
-    from safetensors.torch import save as written
-
-    tensors, settings_of = dict[str, Any](), dict[str, Any]()
-    for part, network in networks.items():
-        state = get_peft_model_state_dict(network)
-        tensors |= {
-            f"{part}.{name}": value.detach().to("cpu", torch.float32).contiguous() for name, value in state.items()
-        }
-        collated = _collate_lora_metadata({part: network})[f"{part}_lora_adapter_metadata"]
-        settings_of |= {f"{part}.{key}": _plain(value) for key, value in collated.items()}
-    metadata = {"format": "pt", "lora_adapter_metadata": json.dumps(settings_of, sort_keys=True)}
-    replace(file, sorted_header(written(dict(sorted(tensors.items())), metadata=metadata)))
-
-
 def read(file: Path) -> Content:
     """What ``file`` holds.
 
     Raises:
         ModelError: when there is no such file, or it is none of safetensors.
     """
-    from safetensors import SafetensorError, safe_open
-
     if not file.is_file():
         raise ModelError(f"{file}: there is no adapter; `dvc repro train` makes it")
-    try:
-        with safe_open(file, framework="pt") as content:
-            tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
-            metadata = content.metadata() or {}
-    except SafetensorError as error:
-        raise ModelError(f"{file}: is no safetensors file ({error}); give an adapter as safetensors") from None
+    tensors, metadata = contents(file)
     settings_of: dict[str, dict[str, Any]] = {}
-    for key, value in json.loads(metadata.get("lora_adapter_metadata", "{}")).items():
+    for key, value in json.loads(metadata.get(SETTINGS, "{}")).items():
         network, _, name = key.partition(".")
         settings_of.setdefault(network, {})[name] = value
     return Content(file=file, tensors=tensors, settings=settings_of)
@@ -216,16 +187,6 @@ def made_for(tensors: Mapping[str, Any]) -> str:
     }
     second = any(mark in names for mark in ("text_encoder_2", "lora_te2", "input_blocks", "transformer_blocks.2."))
     return "sdxl" if second or 2048 in widths else "sd15"
-
-
-def sorted_header(safetensors: bytes) -> bytes:
-    """The same safetensors file with sorted metadata: the library writes its keys in an order that changes by run."""
-    length = int.from_bytes(safetensors[:8], "little")
-    header = json.loads(safetensors[8 : 8 + length])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)  # the format wants tensors to start at a multiple of eight bytes
-    return len(text).to_bytes(8, "little") + text + safetensors[8 + length :]
 
 
 def _adapted(network: Any) -> dict[str, Any]:
@@ -295,7 +256,3 @@ def _refuse_other_shapes(content: Content, family: str, name: str, network: Any,
         raise misfit(
             content, family, f"{name}.{key}: {given.get(key, 'nothing')} there, {own.get(key, 'nothing')} here"
         )
-
-
-def _plain(value: Any) -> Any:
-    return sorted(value) if isinstance(value, set | frozenset) else value

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import stages
-from stages.tables import replace
+from stages import memory
 
 Named = Mapping[str, Any]  # tensors by the names under which they are kept
 LIBRARIES = ("diffusers", "safetensors", "tokenizers", "torch", "transformers")
@@ -20,15 +20,14 @@ DENOISERS = ("transformer", "unet")  # folders of a base that encode nothing
 
 def remembered(store: Path, digest: str, encode: Callable[[], Named]) -> Named:
     """What ``encode`` gives for the thing of ``digest``: from ``store``, where it lies there whole, or made and kept."""
-    from safetensors.torch import save
+    from safetensors.torch import load, save
 
-    file = store.joinpath(digest[:2], digest)
-    known = _recalled(file)
+    file = memory.place(store, digest)
+    known = memory.recalled(file)
     if known is not None:
-        return known
+        return load(known)
     made = {name: tensor.detach().cpu().contiguous() for name, tensor in encode().items()}
-    content = save(made)
-    replace(file, hashlib.sha256(content).digest() + content)
+    memory.keep(file, save(made))
     return made
 
 
@@ -49,18 +48,6 @@ def surroundings() -> dict[str, str]:
     for name in CODE:
         _take_in(total, home / name, without=())
     return {name: version(name) for name in LIBRARIES} | {"processor": _processor(), "code": total.hexdigest()}
-
-
-def _recalled(file: Path) -> Named | None:
-    """What was kept in ``file``; ``None`` when there is none, or the file was damaged."""
-    from safetensors.torch import load
-
-    try:
-        content = file.read_bytes()
-    except OSError:
-        return None
-    whole = hashlib.sha256(content[32:]).digest() == content[:32]
-    return load(content[32:]) if whole else None
 
 
 def _processor() -> str:

@@ -52,7 +52,7 @@ def run(
     frames: Path,
     cleaned: Path,
     prepared: Path,
-    trained: Path,
+    exported: Path,
     evaluated: Path,
     tracked: Path,
     out: Path,
@@ -85,7 +85,7 @@ def run(
         log.info("register: not registered, the gate wants %s", "; ".join(missing))
     else:
         _say_restrictions(ruling, config.alias)
-        tracking.register(entry, config.experiment, _registration(config, ruling, base, trained, out / CARD))
+        tracking.register(entry, config.experiment, _registration(config, ruling, base, exported, out / CARD))
     tables.write(out, Receipt, [Receipt(id=each.id, what="" if missing else config.name) for each in receipts])
     return {"registered": int(not missing)}
 
@@ -119,9 +119,11 @@ def _say_restrictions(ruling: Ruling, alias: str) -> None:
         log.warning("register: the alias %s stays where it is", alias)
 
 
-def _registration(config: Config, ruling: Ruling, base: Path, trained: Path, file: Path) -> tracking.Registration:
+def _registration(config: Config, ruling: Ruling, base: Path, exported: Path, file: Path) -> tracking.Registration:
     size = sum(each.stat().st_size for each in base.rglob("*") if each.is_file())
-    artifacts = {"adapter": trained / "adapter.safetensors", "card": file}
+    artifacts = {"adapter": exported / "adapter.safetensors", "card": file, "inspection": exported / "inspect.txt"}
+    kohya = exported / "adapter.kohya.safetensors"
+    artifacts |= {"kohya": kohya} if kohya.is_file() else {}
     if size <= config.embed_base_mb * 1_000_000:
         artifacts["base"] = base
     settings_of: dict[str, Any] = {

@@ -28,19 +28,18 @@ def refuse_unfit(*, compile_them: bool) -> None:
         raise ConfigError("train.compile: there is no C++ compiler; install g++, or give false")
 
 
-def checkpoint_activations(family: Family) -> None:
-    """Have activations computed again on the way back instead of kept: less memory, the same gradients to the bit."""
+def prepare(family: Family, *, checkpointing: bool, compile_them: bool) -> None:
+    """Have activations computed again on the way back, and networks compiled when they first run, where it is wanted.
+
+    The first takes less memory and gives the same gradients to the bit.
+    """
     for network in _passed(family):
-        if hasattr(network, "enable_gradient_checkpointing"):
+        if checkpointing and hasattr(network, "enable_gradient_checkpointing"):
             network.enable_gradient_checkpointing()  # diffusers
-        else:
+        elif checkpointing:
             network.gradient_checkpointing_enable()  # transformers
-
-
-def compiled(family: Family) -> None:
-    """Compile the networks, in their place, when they first run."""
-    for network in _passed(family):
-        network.compile()
+        if compile_them:
+            network.compile()
 
 
 def _passed(family: Family) -> list[Any]:

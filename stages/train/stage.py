@@ -1,28 +1,35 @@
 """Teach an adapter the subject under Lightning, with the prior beside it so that it is not lost."""
 
 import hashlib
+import logging
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from stages import adapters, embeddings, families, machine, pipelines, tables
+from stages import adapters, embeddings, families, machine, pipelines, tables, tracking
 from stages.config import settings
 from stages.embeddings import Embeddings
 from stages.errors import ConfigError, ModelError
 from stages.families import Family
 from stages.records import ROLES, Failure, Point, Report, Role, Sample
-from stages.train import choice, descent, networks, optimisers
+from stages.train import choice, descent, distributed, networks, optimisers, trainer
 from stages.train.batches import Batches, Plan
 from stages.train.choice import Choice
 from stages.train.descent import Schedule
 from stages.train.module import Optimisation
-from stages.train.trainer import Precision
+from stages.train.pictures import Samples
+from stages.train.trainer import Trainer
 
 if TYPE_CHECKING:
     import lightning
+
+    from stages.train.figures import Figures
+
+log = logging.getLogger(__name__)
 
 Positive = Annotated[int, Field(gt=0)]
 ADAPTER = "adapter.safetensors"
@@ -54,7 +61,8 @@ class Config:
     optimisation: Optimisation
     choice: Choice
     snapshots: Annotated[int, Field(ge=0)]  # steps between two adapters that are left on the way; 0 leaves none
-    precision: Precision  # as Lightning names it
+    trainer: Trainer
+    samples: Samples
     checkpointing: bool  # activations are computed again instead of kept: less memory, more time
     compile: bool  # networks, before they first run
     seed: int
@@ -71,40 +79,67 @@ def run(config: Config, *, base: Path, prepared: Path, encoded: Path, out: Path)
         ModelError: when the family's network has no layer of ``targets``.
     """
     from stages.train import checkpoints
+    from stages.train.figures import Figures
 
+    distributed.use_own_device()
     machine.use_threads(config.threads)
     samples = tables.read(prepared, Sample)
     family = families.build(config.family, base, precision=config.base_precision)
     refuse_unfit(family, config, samples)
     known = embeddings.read(encoded)
     add_adapter(family, config)
-    checkpoint = machine.cache("train") / f"{digest(config, base, encoded, prepared)}.ckpt"
-    points = fit(family, config, samples, known, checkpoint)
+    training = digest(config, base, encoded, prepared)
+    checkpoint = machine.cache("train") / f"{training}.ckpt"
+    figures = Figures(batch=config.batch)
+    watching = watchers(family, config, samples, figures, training)
+    points = fit(family, config, samples, known, checkpoint, watching)
     family.save_adapter(out / ADAPTER)
     tables.write(out, Point, points)
-    unseen = left_out(_plan(samples, config))
+    unseen = left_out(replace(_plan(samples, config), steps=points[-1].step))  # it may have ended early
     tables.write(out, Failure, unseen)
+    _keep_pictures(checkpoint.with_suffix(""), out / "samples")
+    tracking.remember(out, tracking.by_this_code(training), _told(figures))
     if config.snapshots:
         shutil.copytree(checkpoints.snapshots(checkpoint), out / SNAPSHOTS, dirs_exist_ok=True)
     checkpoints.remove(checkpoint)
     return {**_report(points, family, config, samples), "unseen": len(unseen)}
 
 
+def watchers(
+    family: Family, config: Config, samples: Sequence[Sample], figures: "Figures", training: str
+) -> "list[lightning.Callback]":
+    """What looks at the training named ``training`` and changes nothing of it."""
+    from stages.train import live, pictures
+
+    spool = machine.cache("live") / f"{training}.jsonl"
+    shown = live.Live(figures, spool, training=tracking.by_this_code(training), steps=config.steps)
+    watching: list[lightning.Callback] = [figures, *([shown] if live.wanted() else [])]
+    prompts = pictures.prompts_of(config.samples, samples)
+    if config.samples.every and prompts:
+        folder = machine.cache("train") / training
+        drawn = pictures.Pictures(family, config.samples, folder, prompts=prompts, show=shown.add_pictures)
+        watching.append(drawn)
+    return watching
+
+
 def refuse_unfit(family: Family, config: Config, samples: Sequence[Sample]) -> None:
     """Say what does not fit together before anything large is loaded.
 
     Raises:
-        ConfigError: when the family's process has no such weighting, its weights bear no such adapter, the optimiser takes no such schedule, rates or
-            average, this machine lacks what is asked for, a batch has no
-            such parts, or there are no held-out pictures to choose by.
+        ConfigError: when the family's process has no such weighting, its weights bear no such adapter, the optimiser takes
+            no such schedule, rates or average, this machine lacks what is asked for, a batch has no such parts, or there are
+            no held-out pictures to choose by.
     """
     import torch
 
-    adapters.refuse_unfit(wanted(config), quantised=config.base_precision in pipelines.QUANTISED)
-    if config.batch % config.accumulate:
+    quantised = config.base_precision in pipelines.QUANTISED
+    trainer.refuse_unfit(config.trainer, batch=config.batch, quantised=quantised)
+    if config.batch % (config.accumulate * config.trainer.ranks):
         raise ConfigError(
-            f"train.accumulate: {config.batch} pictures have no {config.accumulate} equal parts; give a divisor"
+            f"train.accumulate: {config.batch} pictures have no {config.accumulate} equal parts for each of "
+            f"{config.trainer.ranks} processes; give a divisor"
         )
+    adapters.refuse_unfit(wanted(config), quantised=quantised)
     descent.refuse_unfit(descending(config), ema_decay=config.optimisation.ema_decay)
     networks.refuse_unfit(compile_them=config.compile)
     choice.refuse_unfit(config.choice, samples)
@@ -159,7 +194,7 @@ def fit(
         ModelError: when the loss or a weight is no finite number, or the checkpoint is of other settings.
         DarkroomError: when the disk is full.
     """
-    from stages.train import checkpoints, loading, trainer
+    from stages.train import checkpoints, loading, sharding
     from stages.train.curves import Curves
     from stages.train.guard import Guard, refuse_broken
     from stages.train.module import Adaptation
@@ -167,32 +202,33 @@ def fit(
 
     resumed, done = checkpoints.newest(checkpoint) or (None, 0)
     plan = _plan(samples, config)
-    batches = Batches(plan, start=done, portions=config.accumulate)
     module = Adaptation(family, config.optimisation, descending(config), empty=known.empty, seed=config.seed)
     measure = module.kept()(heldout_losses(family, samples, known, seed=config.seed))
     curves = Curves(measure, every=config.curve_every, steps=config.steps)
     chooser = choice.Chooser(config.choice, curves)
-    callbacks = [Guard(plan, checkpoint), curves, chooser, Progress(curves, steps=config.steps)]
+    callbacks = [distributed.OneStart(), Guard(plan, checkpoint), curves, chooser, Progress(curves, steps=config.steps)]
     if config.snapshots:
         folder = checkpoints.snapshots(checkpoint)
         callbacks.append(checkpoints.Snapshots(family.save_adapter, folder, every=config.snapshots))
     callbacks.append(checkpoints.Checkpoints(checkpoint, every=config.checkpoint_every))
-    if config.checkpointing:
-        networks.checkpoint_activations(family)
-    if config.compile:
-        networks.compiled(family)
-    trainer.build(
-        [*callbacks, *extra],
-        precision=config.precision,
+    networks.prepare(family, checkpointing=config.checkpointing, compile_them=config.compile)
+    sharing = [sharding.SharedBase(module.networks)] if config.trainer.strategy == trainer.SHARDED else []
+    built = trainer.build(
+        [*sharing, *callbacks, *extra],
+        config.trainer,
         steps=config.steps,
         accumulate=config.accumulate,
         clip=config.optimisation.clip,
-    ).fit(
-        module.train(),
-        loading.shared(plan, known, loading.Places(batches, start=done), prior_weight=config.prior_weight),
-        ckpt_path=resumed,
-        weights_only=True,
     )
+    share = {"rank": built.global_rank, "ranks": built.world_size, "portions": config.accumulate}
+    places = loading.Places(Batches(plan, start=done, **share), start=done)
+    with distributed.together(built):
+        built.fit(
+            module.train(),
+            loading.shared(plan, known, places, prior_weight=config.prior_weight),
+            ckpt_path=resumed,
+            weights_only=True,
+        )
     chooser.put_back(module)
     refuse_broken(module.weights(), step=curves.points[-1].step, checkpoint=checkpoint)
     return curves.points
@@ -240,6 +276,20 @@ def left_out(plan: Plan) -> list[Failure]:
         for index, sample in enumerate(plan.samples)
         if index in reasons
     ]
+
+
+def _keep_pictures(drawn: Path, out: Path) -> None:
+    if drawn.is_dir():
+        shutil.copytree(drawn, out, dirs_exist_ok=True)
+        shutil.rmtree(drawn)
+
+
+def _told(figures: "Figures") -> dict[str, float]:
+    """What the training took, told on one line: no output may hold it."""
+    taken = figures.taken()
+    line = "train: {seconds:.0f} s, {step_seconds:.3g} s a step, {samples_per_second:.3g} pictures a second, {peak_gigabytes:.2f} GB"
+    log.info(line.format(**taken))
+    return taken
 
 
 def _plan(samples: Sequence[Sample], config: Config) -> Plan:

@@ -12,8 +12,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from stages import families, params, pipelines, plugins
-from stages.adapters import add, fuse, layers, on, read, refuse_unfit, sorted_header, weights
+from stages.adapters import add, fuse, layers, on, read, refuse_unfit, weights
 from stages.errors import ConfigError, ModelError
+from stages.lora.files import sorted_header
 from stages.pipelines import to_uint8
 
 ROOT = Path(__file__).parents[2]

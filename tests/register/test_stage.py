@@ -11,6 +11,8 @@ from stages.images import decode
 from stages.records import Receipt, Ruling, Score
 from stages.register.stage import CARD, DATA, Config, failed, run
 
+FILES = ("adapter.safetensors", "adapter.kohya.safetensors", "inspect.txt")
+
 
 def score(id, verdict):
     numbers = {"base": 1.0, "adapter": 0.5, "delta": -0.5, "low": -0.6, "high": -0.4}
@@ -32,7 +34,7 @@ def config(**others):
 
 
 @pytest.fixture
-def folders(tmp_path, tiny_base, tiny_upstream, tiny_prepared, tiny_trained):
+def folders(tmp_path, tiny_base, tiny_upstream, tiny_prepared, tiny_exported):
     outs = "".join(f"    - {{path: {path}, md5: {number}a.dir}}\n" for number, path in enumerate(DATA))
     (tmp_path / "dvc.lock").write_text(f"stages:\n  train:\n    cmd: train\n    outs:\n{outs}")
     tables.write(tmp_path / "evaluated", Score, [score("heldout_loss", "better"), score("copy_rate", "no evidence")])
@@ -45,7 +47,7 @@ def folders(tmp_path, tiny_base, tiny_upstream, tiny_prepared, tiny_trained):
         "frames": tiny_upstream / "frames",
         "cleaned": tiny_upstream / "cleaned",
         "prepared": tiny_prepared,
-        "trained": tiny_trained,
+        "exported": tiny_exported,
         "evaluated": tmp_path / "evaluated",
         "tracked": tmp_path / "tracked",
     }
@@ -122,14 +124,12 @@ def test_what_passes_the_gate_is_a_version_with_alias_tags_signature_and_card(tr
     assert answer == model.predict(rows, params={"seed": 7})
     assert answer != model.predict(rows, params={"seed": 8})
     family = families.build("tiny", folders["base"])
-    family.load_adapter(folders["trained"] / "adapter.safetensors")
+    family.load_adapter(folders["exported"] / "adapter.safetensors")
     expected = family.generate(["a photo of coins"], [7], steps=2, guidance=2.0, size=(16, 16))[0]
     assert np.array_equal(decode(base64.b64decode(answer[0])), expected)
 
 
-@pytest.mark.parametrize(
-    ("embed_base_mb", "held"), [(64, {"adapter.safetensors", CARD, "base"}), (0, {"adapter.safetensors", CARD})]
-)
+@pytest.mark.parametrize(("embed_base_mb", "held"), [(64, {*FILES, CARD, "base"}), (0, {*FILES, CARD})])
 def test_a_base_goes_into_the_version_when_it_is_small(tracked, folders, tmp_path, embed_base_mb, held):
     import mlflow
 

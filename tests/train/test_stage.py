@@ -356,7 +356,10 @@ def test_a_batch_in_parts_teaches_what_a_whole_one_does(trained, tiny_training, 
 
 
 def test_a_batch_without_equal_parts_is_refused(tiny_base, tiny_training):
-    with pytest.raises(ConfigError, match=r"train\.accumulate: 4 pictures have no 3 equal parts; give a divisor"):
+    with pytest.raises(
+        ConfigError,
+        match=r"train\.accumulate: 4 pictures have no 3 equal parts for each of 1 processes; give a divisor",
+    ):
         stage.refuse_unfit(families.build("tiny", tiny_base), tiny_training(accumulate=3), [])
 
 
