@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages.base import origins, pictures, training
+from stages.base import origins, pictures
 from stages.base.origins import Origin
+from stages.base.settings import Training
 from stages.config import settings
 from stages.errors import ModelError
 from stages.families.tiny import Shape, untrained
@@ -27,7 +28,7 @@ class Config:
     views: Annotated[int, Field(gt=0)]  # crops of each photograph; digits are taken as they are
     min_crop: Annotated[float, Field(gt=0, le=1)]  # of the photograph's short side
     shape: Shape
-    training: training.Config
+    training: Training
 
 
 def build(config: Config) -> Origin:
@@ -61,6 +62,8 @@ def _copy(config: Config, shipped: Path, out: Path) -> Report:
 
 
 def _train(config: Config, out: Path) -> Report:
+    from stages.base import training
+
     labelled = pictures.labelled(
         config.specimens,
         config.subjects,
