@@ -25,8 +25,15 @@ def config(manners):
     """The stage's settings; give others to change them."""
 
     def make(**others):
-        sample = {"name": "sample", "specimens": "photographs", "depth": 2, "max_pages": 100, "max_items": 1000}
-        values = {"sources": {"sample": sample}, "manners": manners(), "fresh_hours": 1.0}
+        sample = {
+            "name": "sample",
+            "specimens": "photographs",
+            "depth": 2,
+            "max_pages": 100,
+            "max_items": 1000,
+            "limits": {},
+        }
+        values = {"sources": {"sample": sample}, "manners": manners(), "fresh_hours": 1.0, "follow_requests": False}
         return Config(**(values | {"max_failures": 0.2, "shard_digits": 1} | others))
 
     return make

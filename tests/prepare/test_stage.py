@@ -34,6 +34,7 @@ def config(**others):
         "heldout": 0.25,
         "group_distance": 64,
         "salt": "darkroom",
+        "follow_weights": False,
     }
     values |= {"publish": False, "consent_on": date(2026, 6, 1)}
     return Config(**(values | {"crop": CROP, "augment": AUGMENT, "seed": 0, "shard_digits": 1} | others))
@@ -127,7 +128,7 @@ def prepared(tmp_path, tiny_ruling):
         chosen = [each for each in pictures if captioned is None or each["id"] in captioned]
         captions = [Caption(id=each["id"], text=f"a {each['role']}", role=each["role"], by="hand") for each in chosen]
         tables.write(root / "caption", Caption, captions)
-        names = {"crawled": "crawl", "frames": "frames", "measured": "measure"}
+        names = {"own": "own", "crawled": "crawl", "frames": "frames", "measured": "measure"}
         tables.write(root / "clean", Ruling, [tiny_ruling])
         names |= {"cleaned": "clean", "anonymised": "anonymise", "captioned": "caption"}
         report = run(config(**others), **{key: root / name for key, name in names.items()}, out=tmp_path / out)

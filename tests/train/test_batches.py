@@ -30,6 +30,7 @@ def sample(number, role="subject", bucket=SQUARE):
         source_height=bucket[1],
         crop_left=0,
         crop_top=0,
+        weight=1.0,
         digest="",
         place=Place(shard="", offset=0, size=0),
     )
