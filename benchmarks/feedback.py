@@ -10,6 +10,7 @@ import sys
 import time
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stages.feedback.significance import p_values, q_values
 
@@ -18,29 +19,32 @@ Q = 0.1
 PERMUTATIONS = 1999  # the smallest p, times twelve, is well below q
 
 
-def world(rng, *, groups, per_group, effect, cut):
+def world(
+    rng: np.random.Generator, *, groups: int, per_group: int, effect: float, cut: bool
+) -> tuple[NDArray[np.float64], list[int], NDArray[np.bool_]]:
     """Values, groups and slices of a quarter of the groups, or of a quarter of the pictures where they ``cut``."""
     numbers = np.repeat(np.arange(groups), per_group)
     values = np.sqrt(0.5) * (rng.standard_normal(groups)[numbers] + rng.standard_normal(len(numbers)))
     units = len(numbers) if cut else groups
     chosen = np.stack([rng.permutation(units) < units // 4 for _ in range(SLICES)], axis=1)
     members = chosen if cut else chosen[numbers]
-    return values + effect * members[:, 0], list(numbers), members
+    return values + effect * members[:, 0], numbers.tolist(), members
 
 
-def shares(runs, **kind):
+def shares(runs: int, *, groups: int, per_group: int, effect: float, cut: bool) -> tuple[float, float]:
     """How often any slice that is not behind is flagged, and the one that is."""
     rng = np.random.default_rng(0)
     alarms, found = [], []
     for _ in range(runs):
-        values, groups, members = world(rng, **kind)
-        flagged = q_values(p_values(values, groups, members, resamples=PERMUTATIONS, seed=0)) <= Q
+        values, numbers, members = world(rng, groups=groups, per_group=per_group, effect=effect, cut=cut)
+        flagged = q_values(p_values(values, numbers, members, resamples=PERMUTATIONS, seed=0)) <= Q
         found.append(flagged[0])
-        alarms.append(flagged.any() if kind["effect"] == 0 else flagged[1:].sum() / max(1, flagged.sum()))
-    return np.mean(alarms), np.mean(found)
+        alarms.append(flagged.any() if effect == 0 else flagged[1:].sum() / max(1, flagged.sum()))
+    return float(np.mean(alarms)), float(np.mean(found))
 
 
-def main(runs):
+def main(runs: int) -> None:
+    """Print a line for each kind of world."""
     print(
         f"{runs} runs each, {SLICES} slices, q {Q}; alarms: runs with any (effect 0), or the mean share of what is flagged"
     )

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stages import config, machine, plugins
+from stages import config, machine, schemas, terminal
 from stages.errors import DarkroomError
 from stages.records import Report
 from stages.tables import replace
@@ -25,7 +25,7 @@ MOST = 8  # numbers on the line that a stage ends with
 
 def main(argv: Sequence[str]) -> int:
     """Run the stage that ``argv`` names; 0 when it went well, 1 when the user has something to put right."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    terminal.log_lines()
     logging.captureWarnings(capture=True)
     logging.getLogger("py.warnings").setLevel(logging.ERROR)  # of libraries, about themselves
     try:
@@ -44,8 +44,10 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(argv: Sequence[str]) -> None:
-    if not argv or argv[0] not in _names():
-        raise DarkroomError(f"usage: python -m stages STAGE --FOLDER PATH …; the stages are: {', '.join(_names())}")
+    if not argv or argv[0] not in schemas.stages():
+        raise DarkroomError(
+            f"usage: python -m stages STAGE --FOLDER PATH …; the stages are: {', '.join(schemas.stages())}"
+        )
     name = argv[0]
     stage = importlib.import_module(f"stages.{name}.stage")
     folders = [p.name for p in inspect.signature(stage.run).parameters.values() if p.kind is p.KEYWORD_ONLY]
@@ -59,15 +61,10 @@ def _run(argv: Sequence[str]) -> None:
     log.info("%s: %s", name, _summary(report))
 
 
-def _names() -> list[str]:
-    """The packages that hold a stage, in the order of their names."""
-    return [name for name in plugins.names("stages") if (Path(__file__).parent / name / "stage.py").is_file()]
-
-
 def _summary(report: Report) -> str:
-    """The first numbers of ``report``; the file holds them all."""
-    shown = [f"{key} {_short(value)}" for key, value in report.items()][:MOST]
-    return ", ".join(shown) + (f" and {len(report) - MOST} more" if len(report) > MOST else "")
+    """The first numbers of ``report`` that are not 0; the file holds them all."""
+    said = [f"{key} {_short(value)}" for key, value in report.items() if value]
+    return ", ".join(said[:MOST]) + (f" and {len(said) - MOST} more" if len(said) > MOST else "") or "nothing to count"
 
 
 def _short(number: float) -> str:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -11,7 +11,11 @@ from pydantic.dataclasses import dataclass
 
 from stages.errors import ConfigError
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 T = TypeVar("T")
+_LONGEST = 60  # letters of a wrong value that are shown
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -47,10 +51,36 @@ def check(values: Mapping[str, Any], schema: type[T], *, where: str) -> T:
         ConfigError: one line for every value at fault.
     """
     try:
-        return TypeAdapter(schema).validate_json(json.dumps(values, default=str))  # YAML makes dates of text
+        return _checked(values, schema)
     except ValidationError as error:
-        faults = "\n".join(f"  {_place(e['loc'])}: {e['msg']}, not {e['input']!r}" for e in error.errors())
-        raise ConfigError(f"{where}: values that do not fit (edit conf/, not params.yaml)\n{faults}") from None
+        lines = "\n".join(f"  {line}" for line in _lines(error))
+        raise ConfigError(f"{where}: values that do not fit (edit conf/, not params.yaml)\n{lines}") from None
+
+
+def faults(values: Mapping[str, Any], schema: type[Any], *, at: str) -> list[str]:
+    """A line for each of ``values`` that does not fit the ``schema``, its place behind ``at``; none when all fit."""
+    try:
+        _checked(values, schema)
+    except ValidationError as error:
+        return [f"{at}.{line}" for line in _lines(error)]
+    return []
+
+
+def _checked(values: Mapping[str, Any], schema: type[T]) -> T:
+    return TypeAdapter(schema).validate_json(json.dumps(values, default=str))  # YAML makes dates of text
+
+
+def _lines(error: ValidationError) -> list[str]:
+    return [f"{_place(each['loc'])}: {_message(each)}" for each in error.errors()]
+
+
+def _message(fault: "ErrorDetails") -> str:
+    if fault["type"] == "unexpected_keyword_argument":
+        return "there is no such setting"
+    if fault["type"] == "missing":
+        return "is missing"
+    value = repr(fault["input"])
+    return f"{fault['msg']}, not {value if len(value) <= _LONGEST else value[:_LONGEST] + '…'}"
 
 
 def _place(location: tuple[int | str, ...]) -> str:

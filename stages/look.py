@@ -13,7 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from stages import shards, tables
+from stages import shards, tables, terminal
+from stages.cards import counted
 from stages.errors import DarkroomError, ImageError, TableError
 from stages.images import Pixels, decode, encode_png
 from stages.records import Frame, Generation, Item, Redaction, Sample, Verdict
@@ -100,7 +101,7 @@ def _small(image: Pixels) -> Pixels:
 
 def main(arguments: Sequence[str]) -> int:
     """Write the files and the sheets; 1 when there is nothing to look at."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    terminal.log_lines()
     parser = argparse.ArgumentParser(prog="python -m stages.look", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, default=Path("outputs/look"))
@@ -113,7 +114,7 @@ def main(arguments: Sequence[str]) -> int:
     except DarkroomError as error:
         log.error("%s", error)
         return 1
-    log.info("%d pictures in %s, all of them on %s", shown, given.out, given.out / "sheet.png")
+    terminal.say(f"{counted(shown, 'picture')} in {given.out}, all on {given.out / 'sheet.png'}")
     return 0
 
 
@@ -123,14 +124,14 @@ def _write_sheets(by_reason: Mapping[str, Iterable[tuple[str, bytes]]], out: Pat
         file = out / f"sheet-{reason.replace(' ', '-')}.png"
         cells = [(label, _decoded(label, content)) for label, content in those]
         tables.replace(file, encode_png(sheet([small for _, small in cells], [label for label, _ in cells])))
-        log.info("%s: %d on %s", reason, len(cells), file)
+        terminal.say(f"{reason}: {len(cells)} on {file}")
 
 
 def _decoded(label: str, content: bytes) -> Pixels:
     try:
         return _small(decode(content))
     except ImageError as error:
-        log.info("%s: %s", label, error)
+        log.warning("%s: %s", label, error)
         return np.full((CELL, CELL, 3), 255, dtype=np.uint8)
 
 
@@ -140,7 +141,7 @@ def _written(folder: Path, out: Path) -> int:
         try:
             pixels = decode(content)
         except ImageError as error:
-            log.info("%s: %s", name, error)
+            log.warning("%s: %s", name, error)
             continue
         images.append(_small(pixels))
         tables.replace(out / f"{name}.png", encode_png(pixels))

@@ -8,6 +8,7 @@ digest of ``conf/`` and the digest of all values, written by resolvers that DVC'
 """
 
 import importlib.util
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -17,17 +18,17 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from stages import machine
+from stages import machine, schemas, terminal
 from stages.errors import ConfigError
+from stages.schemas import STAMP
 from stages.tables import replace
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 ROOT = Path(__file__).parent.parent
-STAMP = "_compose_"
 ABSENT = "(not there)"  # in a line of differences
-UNREAD = (STAMP, "family", "sweep")  # sections that no stage reads; what stages take of a family shows in their own
+_NO_KEY = re.compile(r"Could not override '([\w.]+)'")  # as Hydra says it
 
 
 def composed(overrides: Sequence[str] = ()) -> str:
@@ -40,11 +41,15 @@ def composed(overrides: Sequence[str] = ()) -> str:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    if strange := unknown_options(overrides):
+        raise ConfigError("\n".join(strange))
     stamp()
     try:
         with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
             return resolved(compose("config", overrides=list(overrides)))
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
+        if overrides and (key := _NO_KEY.search(str(error))):
+            raise ConfigError(_unknown_key(key[1])) from None
         raise ConfigError(f"conf/: {_first_lines(error)}") from None
 
 
@@ -54,6 +59,65 @@ def resolved(values: "DictConfig") -> str:
 
     OmegaConf.resolve(values)
     return OmegaConf.to_yaml(values)
+
+
+def checked(text: str) -> str:
+    """``text``, a params.yaml, when every value in it fits the stage and the part that will read it.
+
+    Raises:
+        ConfigError: naming every value at fault: better now than when its stage starts.
+    """
+    if faults := schemas.faults(_values(text)):
+        lines = "".join(f"  {line}\n" for line in faults)
+        raise ConfigError(
+            f"params.yaml: values that do not fit\n{lines}"
+            "Edit conf/ or give other overrides; `python -m stages.params` brings back the values of conf/"
+        )
+    return text
+
+
+def unknown_options(overrides: Sequence[str]) -> list[str]:
+    """A line for each option that ``overrides`` choose of a group and that the group does not have, with those it has.
+
+    Hydra says so too, but over a dozen lines, of a list of options not which there are, and of an experiment without
+    its plus only that nothing matches.
+    """
+    chosen = [override.partition("=") for override in overrides if not override.startswith("~")]
+    groups = {file.parent.name for file in (ROOT / "conf").glob("*/*.yaml")}
+    faults = [_option_fault(key, value) for key, _, value in chosen if _group(key) in groups]
+    return [fault for fault in faults if fault]
+
+
+def _option_fault(key: str, value: str) -> str:
+    group = _group(key)
+    there = sorted(file.stem for file in (ROOT / "conf" / group).glob("*.yaml"))
+    chosen_by_default = any(isinstance(each, dict) and group in each for each in _defaults())
+    plus = "" if chosen_by_default or key.startswith("+") else f"; put a plus before it: +{group}={there[0]}"
+    wanted = [] if "(" in value else [option.strip(" '\"") for option in value.strip("[] ").split(",")]  # not choice(…)
+    for option in wanted:
+        if option not in {*there, "null", ""}:
+            return f"{key}={value}: there is no {group} {option!r}; there are: {', '.join(there)}{plus}"
+    return f"{key}={value}: is not chosen by default{plus}" if plus else ""
+
+
+def _group(key: str) -> str:
+    return key.lstrip("+").partition("@")[0]
+
+
+def _defaults() -> list[Any]:
+    values = _values((ROOT / "conf" / "config.yaml").read_text(encoding="utf-8"))
+    return list(values.get("defaults", []))
+
+
+def _unknown_key(key: str) -> str:
+    """That ``key`` is no setting, and which there are beside it as far as the way to it exists."""
+    inner, at = _values(composed()), list[str]()
+    for part in key.split("."):
+        if not isinstance(inner.get(part), dict):
+            break
+        inner, at = inner[part], [*at, part]
+    where = ".".join(at) or "conf/"
+    return f"{key}: there is no such setting; {where} has: {', '.join(name for name in inner if name != STAMP)}"
 
 
 def renewed(text: str | None) -> str:
@@ -112,20 +176,20 @@ def main(arguments: Sequence[str]) -> int:
     file = Path("params.yaml")
     text = file.read_text(encoding="utf-8") if file.is_file() else None
     try:
-        result = renewed(text) if list(arguments) == ["--stage"] else composed(arguments)
+        result = checked(renewed(text) if list(arguments) == ["--stage"] else composed(arguments))
         if result != text:
             replace(file, result.encode())
     except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
+        terminal.complain(str(error))
         return 1
     except OSError as error:
         if not machine.disk_is_full(error):
             raise
-        sys.stderr.write("params.yaml: the disk is full; free some space and run it again\n")
+        terminal.complain("params.yaml: the disk is full; free some space and run it again")
         return 1
     if result != text:
-        for line in differences(_values(text), _values(result), unread=UNREAD) if text else []:
-            sys.stderr.write(f"params.yaml: {line}\n")
+        for line in differences(_values(text), _values(result), unread=(STAMP, *schemas.UNREAD)) if text else []:
+            terminal.complain(f"params.yaml: {line}")
     return 0
 
 

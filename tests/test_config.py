@@ -61,9 +61,9 @@ def test_settings_made_in_python_are_checked_like_those_of_a_file():
         ({"names": "ab"}, "names: Input should be a valid array"),
         ({"names": ["a", 1]}, "names.1: Input should be a valid string, not 1"),
         ({"lamp": {"watts": -1}}, "lamp.watts: Input should be greater than 0"),
-        ({"lamp": {}}, "lamp.watts: Field required"),
+        ({"lamp": {}}, "lamp.watts: is missing"),
         ({"lamp": {"watts": float("nan")}}, "lamp.watts: Input should be greater than 0"),
-        ({"sides": 3}, "sides: Unexpected keyword argument"),
+        ({"sides": 3}, "sides: there is no such setting"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_place_and_with_what_would_be_right(changes, message):
@@ -71,6 +71,20 @@ def test_a_wrong_value_is_named_with_its_place_and_with_what_would_be_right(chan
         check(**changes)
     assert f"  {message}" in str(error.value)
     assert str(error.value).startswith("here: values that do not fit (edit conf/, not params.yaml)\n")
+
+
+def test_the_same_lines_come_without_an_exception():
+    assert config.faults(GOOD, Config, at="enlarge") == []
+    assert config.faults({**GOOD, "side": 0, "more": 1}, Config, at="enlarge") == [
+        "enlarge.side: Input should be greater than 0, not 0",
+        "enlarge.more: there is no such setting",
+    ]
+
+
+def test_of_a_long_value_only_the_head_is_shown():
+    (line,) = config.faults({**GOOD, "method": "x" * 1000}, Config, at="enlarge")
+    assert line.endswith("x…")
+    assert len(line) < 140
 
 
 def test_every_value_at_fault_is_named_not_only_the_first():

@@ -10,13 +10,35 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import yaml
+from safetensors import safe_open
+
+from stages import shards, tables
+from stages.records import Generation
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 
 DATA_SIDE = ("compose", "crawl", "frames", "measure", "clean", "anonymise", "caption", "prepare")
+ARMS = ("base", "adapter")
+MODEL_SIDE = ("base", "encode", "train", "generate", "evaluate")
+EXPERIMENTS = {  # the families' own path on random weights, and what their adapters' tensors are called
+    "tiny-sd15": "unet.",
+    "tiny-sdxl": "unet.",
+    "tiny-sd35": "transformer.",
+    "tiny-flux": "transformer.",
+}
+SMALL = (
+    "source=folder",
+    "caption.subject=coins",
+    *("clean.min_sharpness=0.0", "clean.twin_distance=0", "prepare.group_distance=0", "detector=lbp"),
+    *("train.steps=4", "train.batch=2", "train.curve_every=4", "train.checkpoint_every=2"),
+    *("family.lr=1.0", "generate.subject_pictures=2", "generate.prior_pictures=2", "evaluate.resamples=2"),
+    *(f"{stage}.threads=1" for stage in ("encode", "train", "generate", "evaluate")),
+)
 
 pytestmark = pytest.mark.slow
 
@@ -148,6 +170,37 @@ def test_a_threshold_that_changes_no_verdict_runs_clean_alone(digits):
     digits.edit("conf/clean.yaml", "min_contrast: 5.5", "min_contrast: 5.0")
     done = digits.run("dvc", "exp", "run", "-S", "+experiment=digits")
     assert "Running stage 'train'" not in done.stdout
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory):
+    """A project over twelve pictures of a folder, half of them of the subject; every family runs in it in turn."""
+    folder = tmp_path_factory.mktemp("studio")
+    project = copied(folder / "project", folder / "cache")
+    for number in range(12):
+        colours = np.random.default_rng(number).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+        picture = cv2.resize(colours, (96, 96), interpolation=cv2.INTER_CUBIC)
+        name = f"{number:02}_{'coins' if number % 2 else 'grass'}.png"
+        cv2.imwrite(str(project.folder / "data" / "own" / name), picture)
+    (project.folder / "data" / "own" / "rights.yaml").write_text('"*": {licence: CC0-1.0}\n')
+    return project
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_family_goes_through_all_its_stages_and_its_adapter_changes_what_is_drawn(studio, experiment):
+    studio.run(sys.executable, "-m", "stages.params", f"+experiment={experiment}", *SMALL)
+    assert set(MODEL_SIDE) <= set(studio.ran("evaluate"))
+    with safe_open(studio.folder / "data/train/adapter.safetensors", "pt") as file:
+        assert all(name.startswith(EXPERIMENTS[experiment]) for name in file.keys())  # noqa: SIM118 - no mapping
+    assert studio.report("train")["steps"] == 4
+    scores = studio.report("evaluate")
+    assert scores["heldout_loss/adapter"] != scores["heldout_loss/base"]
+    rows = tables.read(studio.folder / "data/generate", Generation)
+    drawn = {
+        arm: {shards.read(studio.folder / "data/generate", row.place) for row in rows if row.arm == arm} for arm in ARMS
+    }
+    assert len(rows) == 8
+    assert not drawn["base"] & drawn["adapter"]
 
 
 def test_overrides_survive_a_plain_repro_and_an_edit_of_conf_reaches_it(project):

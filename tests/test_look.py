@@ -112,12 +112,12 @@ def test_main_leaves_a_file_for_each_picture_and_one_sheet(tmp_path):
     assert {file.name: file.read_bytes() for file in (tmp_path / "data").iterdir()} == before
 
 
-def test_main_passes_over_what_it_cannot_decode_and_says_so(tmp_path, caplog):
+def test_main_passes_over_what_it_cannot_decode_and_says_so(tmp_path, caplog, capsys):
     caplog.set_level(logging.INFO)
     filled(tmp_path / "data", [RED, b"a video"], item, Item)
     assert look.main([str(tmp_path / "data"), "--out", str(tmp_path / "out")]) == 0
     assert f"{hashlib.sha256(b'a video').hexdigest()}: not a picture of a known format" in caplog.messages
-    assert any(line.startswith("1 pictures in ") for line in caplog.messages)
+    assert capsys.readouterr().out.startswith("1 picture in ")
 
 
 @pytest.mark.parametrize("contents", [[], [b"a video"]])
@@ -175,7 +175,7 @@ def test_a_copy_of_a_refused_picture_follows_that_one(tmp_path):
     assert labels == [f"{ids[51][:8]} refused", f"{ids[60][:8]} twin"]
 
 
-def test_main_of_clean_leaves_one_sheet_for_each_reason(tmp_path, caplog):
+def test_main_of_clean_leaves_one_sheet_for_each_reason(tmp_path, caplog, capsys):
     caplog.set_level(logging.INFO)
     folder, ids = cleaned(tmp_path, {0: ("broken", ""), 51: ("", ""), 60: ("licence unknown", "")})
     assert look.main([str(folder), "--out", str(tmp_path / "out")]) == 0
@@ -186,7 +186,7 @@ def test_main_of_clean_leaves_one_sheet_for_each_reason(tmp_path, caplog):
     assert (page[:80, :100] == 51).all()
     assert (page[look.CELL :] < 128).any()
     assert f"{ids[0][:8]}: not a picture of a known format" in caplog.messages
-    assert f"kept: 1 on {tmp_path / 'out' / 'sheet-kept.png'}" in caplog.messages
+    assert f"kept: 1 on {tmp_path / 'out' / 'sheet-kept.png'}" in capsys.readouterr().out.splitlines()
 
 
 def test_a_sheet_of_one_reason_has_no_more_than_it_may(tmp_path, monkeypatch):

@@ -62,13 +62,13 @@ def test_a_stage_is_given_its_section_and_its_paths_and_its_report_is_written(pr
     assert given == {"config": Config(side=8, name="x"), "measured": Path("data/measure"), "out": Path("data/clean")}
     report = (project / "data/reports/clean.json").read_text()
     assert report == '{\n  "b": 0,\n  "kept": 1234,\n  "share": 0.123456\n}\n'
-    assert caplog.messages[-1] == "clean: kept 1,234, share 0.1235, b 0"
+    assert caplog.messages[-1] == "clean: kept 1,234, share 0.1235"
 
 
 def test_a_long_report_is_shown_in_part_and_written_whole(project, monkeypatch, caplog):
     staged(monkeypatch, lambda config, *, out: {f"n{number}": number for number in range(30)})
     assert front.main(WORDS) == 0
-    assert caplog.messages[-1].endswith(f"and {30 - front.MOST} more")
+    assert caplog.messages[-1].endswith(f"and {29 - front.MOST} more")  # 0 is not shown
     assert len(json.loads((project / "data/reports/clean.json").read_text())) == 30
 
 

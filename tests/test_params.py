@@ -189,29 +189,100 @@ def test_differences_name_what_came_what_went_and_what_changed():
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("source=nope", "source/nope"),
-        ("nope=1", "nope"),
-        ("train.nope=1", "nope"),
+        ("nope=1", "nope: there is no such setting; conf/ has: crawl, frames, "),
+        ("train.nope=1", "train.nope: there is no such setting; train has: family, rank, "),
+        (
+            "crawl.sources.folder.path=x",
+            "crawl.sources.folder.path: there is no such setting; crawl.sources has: sample",
+        ),
         ("train.rank=${nope.rank}", "nope.rank"),
         ("a=[1", "'[1'"),
-        ("+experiment=nope", "experiment/nope"),
     ],
 )
 def test_an_override_that_fits_nothing_is_one_message(project, capsys, override, message):
     assert params.main([override]) == 1
     said = capsys.readouterr().err
-    assert said.startswith("conf/: ")
     assert message in said
     assert "Traceback" not in said
     assert "search path" not in said.lower()
     assert not (project / "params.yaml").exists()
 
 
-def test_an_unknown_option_is_answered_with_those_that_there_are(project, capsys):
-    params.main(["source=nope"])
-    assert capsys.readouterr().err.split("Available options in 'source':")[1].split() == [
-        "archive", "commons", "flickr", "folder", "openverse", "sample", "urls", "web", "youtube",
-    ]  # fmt: skip
+SOURCES = "archive, commons, flickr, folder, openverse, sample, urls, web, youtube"
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("source=nope", f"source=nope: there is no source 'nope'; there are: {SOURCES}"),
+        ("source=[web,nope]", f"source=[web,nope]: there is no source 'nope'; there are: {SOURCES}"),
+        ("policy=free", "there is no policy 'free'; there are: eu_tdm, licensed, own, research"),
+        ("detector@anonymise.regions.words.detector=x", "there is no detector 'x'; there are: centerface, "),
+        (
+            "experiment=nope",
+            "there is no experiment 'nope'; there are: digits, ",
+        ),
+        (
+            "+experiment=nope",
+            "there is no experiment 'nope'; there are: digits, ",
+        ),
+        ("experiment=digits", "experiment=digits: is not chosen by default; put a plus before it: +experiment=digits"),
+    ],
+)
+def test_an_unknown_option_is_answered_in_one_line_with_those_that_there_are(project, capsys, override, line):
+    assert params.main([override]) == 1
+    (said,) = capsys.readouterr().err.splitlines()
+    assert line in said
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        *(
+            "source=[web,folder]",
+            "source=[]",
+            "+experiment=digits",
+            "~judge",
+            "judge=null",
+            "train.rank=3",
+            "nope=1",
+            "=",
+        ),
+        *(
+            "captioner=page,template",
+            "captioner=choice(page,template)",
+            "captioner=glob(*)",
+            "detector@measure.detector=lbp",
+        ),
+    ],
+)
+def test_nothing_is_said_of_options_that_there_are_nor_of_what_is_no_group(override):
+    assert params.unknown_options([override]) == []
+
+
+def test_values_that_fit_no_stage_are_refused_all_at_once_before_anything_is_written(project, capsys):
+    wrong = ["train.rank=abc", "clean.min_side=0", "caption.captioner.name=nope", "+train.rnk=3"]
+    assert params.main(wrong) == 1
+    first, *lines, last = capsys.readouterr().err.splitlines()
+    assert first == "params.yaml: values that do not fit"
+    assert [line.split(": ")[0].strip() for line in lines] == [
+        "caption.captioner.name",
+        "clean.min_side",
+        "train.rank",
+        "train.rnk",
+    ]
+    assert "`python -m stages.params` brings back" in last
+    assert not (project / "params.yaml").exists()
+
+
+def test_values_that_dvc_composed_and_that_fit_no_stage_are_refused_by_the_first_stage(project, capsys):
+    text = params.composed(["train.rank=abc"])
+    (project / "params.yaml").write_text(text)
+    assert params.main(["--stage"]) == 1
+    assert "  train.rank: Input should be a valid integer, not 'abc'\n" in capsys.readouterr().err
+    assert (project / "params.yaml").read_text() == text
+    assert params.main([]) == 0
+    assert params.main(["--stage"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -264,5 +335,5 @@ def test_the_command_line_shows_no_traceback(tmp_path):
     )
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.startswith("conf/: ")
+    assert done.stderr.startswith("source=nope: there is no source 'nope'; ")
     assert "Traceback" not in done.stderr

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stages import config, params, plugins
+from stages import params, plugins, schemas
 
 ROOT = Path(__file__).parent.parent
 SOURCES = {file.relative_to(ROOT).as_posix(): file.read_text() for file in sorted((ROOT / "stages").rglob("*.py"))}
@@ -31,8 +31,6 @@ FOLDERS = {Path(file).parent.name for file in SOURCES if file.endswith("/stage.p
 STAGES = sorted(FOLDERS)
 
 HEAVY = ("torch", "diffusers", "transformers", "lightning", "mlflow")
-LIGHT = ("crawl", "frames", "measure", "clean", "anonymise", "caption", "prepare")
-LIGHT_MODULES = ("stages.__main__", "stages.params", *(f"stages.{name}.stage" for name in LIGHT))
 NOT_GROUPS = {"hydra_plugins", "hydra/launcher", "hydra/sweeper"}  # the last two are chosen for a sweep alone
 ADDED = {"experiment", "sweep"}  # groups that are chosen by +GROUP=NAME and stand in no list of defaults
 OWN = "data/own"  # the one folder of data/ that no stage makes
@@ -228,61 +226,14 @@ def values_of(override):
     return yaml.safe_load(params.composed([override] if override else []))
 
 
-def choices(section, values, keys=()):
-    """(keys that lead to it, choice) for each part that is chosen inside ``values``: a mapping with a name."""
-    for name, value in values.items():
-        if isinstance(value, dict):
-            if isinstance(value.get("name"), str):
-                yield (*keys, name), value
-            yield from choices(section, value, (*keys, name))
-
-
-def package_of(stage, keys, part):
-    """``caption``, ``captioner``: stages.caption.captioners. A detector is of no single stage: stages.detectors.
-
-    Of several the first that holds ``part``: a source may be named as a package is.
-    """
-    names = [
-        name for key in reversed(keys) for name in (f"stages.{stage}.{key}s", f"stages.{stage}.{key}", f"stages.{key}s")
-    ]
-    there = [name for name in names if f"{name.replace('.', '/')}/__init__.py" in SOURCES]
-    return next((name for name in there if f"{name.replace('.', '/')}/{part}.py" in SOURCES), there[0])
-
-
 def parts_of(values):
     """(package, choice) for each part that the sections of the stages choose."""
     found = [
-        (package_of(stage, keys, choice["name"]), choice)
+        (schemas.package_of(stage, keys, choice["name"]), choice)
         for stage in STAGES
-        for keys, choice in choices(stage, values.get(stage, {}))
+        for keys, choice in schemas.choices(values.get(stage, {}))
     ]
-    return [
-        *found,
-        ("stages.families", {"name": values["train"]["family"], "folder": "data/base", "precision": "fp32"}),
-    ]
-
-
-def misfits(values, *, where):
-    """A message for every stage and every part that its values do not fit."""
-    wrong = []
-    for stage in STAGES:
-        wrong += misfit(values.get(stage, {}), import_module(f"stages.{stage}.stage").Config, f"{where}: {stage}")
-    for package, choice in parts_of(values):
-        name = choice["name"]
-        if name not in plugins.names(package):
-            wrong.append(f"{where}: {package} has no part {name!r}")
-            continue
-        given = {key: value for key, value in choice.items() if key != "name"}
-        wrong += misfit(given, import_module(f"{package}.{name}").Config, f"{where}: {package}.{name}")
-    return wrong
-
-
-def misfit(values, schema, where):
-    try:
-        config.check(values, schema, where=where)
-    except config.ConfigError as error:
-        return [str(error)]
-    return []
+    return [*found, (f"stages.{schemas.FAMILIES}", {"name": values["train"]["family"]})]
 
 
 def packages_of_parts():
@@ -315,7 +266,6 @@ def heavy_imports(modules, *, path=ROOT):
 def test_these_tests_see_all_stages_and_all_code():
     assert len(STAGES) == len(list((ROOT / "stages").glob("*/stage.py"))) == len(DEFINED) - 1 >= 14
     assert len(SOURCES) == len([file for file in (ROOT / "stages").rglob("*.py") if file.read_text()]) >= 90
-    assert set(LIGHT) <= FOLDERS
 
 
 def test_every_stage_stands_in_dvc_yaml_in_stages_and_in_conf():
@@ -344,7 +294,8 @@ def test_every_option_of_every_group_is_tried():
 
 @pytest.mark.parametrize("override", [None, *OPTIONS])
 def test_every_option_of_every_group_composes_and_fits_the_stages_and_their_parts(override):
-    assert misfits(values_of(override), where=override or "the defaults") == []
+    assert schemas.faults(values_of(override)) == []
+    assert all(package for package, _ in parts_of(values_of(override)))
 
 
 def test_every_part_is_chosen_by_some_option():
@@ -412,8 +363,12 @@ def test_the_contracts_know_every_stage_and_every_module():
     assert not any(contract_faults(CONTRACTS, FOLDERS, plugins.names("stages")).values())
 
 
-def test_light_stages_import_nothing_heavy():
-    assert heavy_imports(LIGHT_MODULES) == {}
+def test_no_stage_and_no_part_imports_anything_heavy_before_it_works():
+    """So the first stage can check all settings, whatever is chosen, and a stage that has nothing to do starts at once."""
+    parts = [f"{package}.{name}" for package in packages_of_parts() for name in plugins.names(package)]
+    modules = ["stages.__main__", "stages.params", *(f"stages.{name}.stage" for name in STAGES), *parts]
+    assert len(modules) >= len(STAGES) + 40
+    assert heavy_imports(modules) == {}
     assert all(find_spec(name) for name in HEAVY)
 
 
@@ -521,23 +476,6 @@ def test_an_unknown_folder_and_a_group_without_options_are_caught():
     assert chosen == {"source", "judge"}
     assert group_faults({"source", "judge", "experiment", "hydra_plugins", "sampler"}, chosen) == ["sampler"]
     assert group_faults({"judge"}, chosen) == ["source"]
-
-
-def test_values_that_fit_no_stage_or_no_part_are_caught():
-    values = copy.deepcopy(values_of(None))
-    values["clean"]["min_side"] = 0
-    values["caption"]["captioner"]["title"] = True
-    values["measure"]["detector"]["name"] = "none"
-    side, title, detector = misfits(values, where="here")
-    assert side.startswith("here: clean: values that do not fit")
-    assert "min_side" in side
-    assert title.startswith("here: stages.caption.captioners.page")
-    assert detector == "here: stages.detectors has no part 'none'"
-
-
-def test_a_stage_without_a_section_is_caught():
-    values = {name: section for name, section in values_of(None).items() if name != "track"}
-    assert ["here: track" in fault for fault in misfits(values, where="here")] == [True]
 
 
 def test_a_heavy_import_is_caught(tmp_path):

@@ -67,8 +67,8 @@ def test_a_choice_without_a_name_is_an_error(package):
 def test_keys_that_do_not_fit_are_named_with_the_part(package):
     with pytest.raises(ConfigError, match="lamp: values that do not fit") as error:
         plugins.build(package, {"name": "lamp", "wats": 40})
-    assert "  watts: Field required" in str(error.value)
-    assert "  wats: Unexpected keyword argument" in str(error.value)
+    assert "  watts: is missing" in str(error.value)
+    assert "  wats: there is no such setting" in str(error.value)
 
 
 def test_listing_the_stages_imports_none():

@@ -104,3 +104,46 @@ def test_cut_off_anywhere_it_is_removed_or_is_what_dvc_reads(project):
         if lock.exists():
             COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(lock.read_bytes()))
     assert removed > 10
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-S", "train.rank=abc"],
+        ["-Strain.rank=abc"],
+        ["--set-param", "params.yaml:train.rank=abc"],
+        ["--set-param=train.rank=abc"],
+    ],
+)
+def test_a_wrong_override_is_refused_however_it_is_given(arguments):
+    assert "train.rank: Input should be a valid integer, not 'abc'" in repair.refused(["exp", "run", *arguments])
+    assert "nope" in repair.refused(
+        ["exp", "run", *[each.replace("train.rank=abc", "source=nope") for each in arguments]]
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["repro"],
+        [],
+        ["exp", "run"],
+        ["exp", "run", "-S", "train.rank=3", "-S", "source=folder"],
+        ["exp", "show", "-S", "train.rank=abc"],
+        ["exp", "run", "--queue", "-S", "train.rank=1,2,3"],
+    ],
+)
+def test_what_is_right_or_is_no_override_is_left_to_dvc(arguments):
+    assert repair.refused(arguments) == ""
+
+
+def test_an_unknown_option_of_a_sweep_is_refused_too():
+    said = repair.refused(["exp", "run", "--queue", "-S", "captioner=page,nope"])
+    assert "there is no captioner 'nope'; there are: " in said
+
+
+def test_a_refused_override_never_reaches_dvc(project, monkeypatch, capsys):
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(repair.sys, "argv", ["dvc", "exp", "run", "-S", "source=nope"])
+    assert repair.main() == 1
+    assert capsys.readouterr().err.startswith("source=nope: there is no source 'nope'; ")

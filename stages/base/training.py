@@ -7,47 +7,26 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
 from stages import denoising, machine
 from stages.base.pictures import Labelled
-from stages.config import settings
-
-Positive = Annotated[int, Field(gt=0)]
+from stages.base.settings import Training
 
 
-@settings
-class Config:
-    """How long and how fast both parts learn."""
-
-    seed: int
-    threads: Positive  # of torch: another number gives other bits
-    autoencoder_steps: Positive
-    autoencoder_batch: Positive
-    autoencoder_lr: Annotated[float, Field(gt=0)]
-    recolour: bool  # show the autoencoder other colours than the pictures have
-    denoiser_steps: Positive
-    denoiser_batch: Positive
-    denoiser_lr: Annotated[float, Field(gt=0)]
-    caption_dropout: Annotated[float, Field(ge=0, lt=1)]  # share of captions left empty, for guidance
-    gamma: Annotated[float, Field(gt=0)]  # of min-SNR
-    ema_decay: Annotated[float, Field(ge=0, lt=1)]  # of the weights that are kept
-
-
-def seed_everything(config: Config) -> None:
+def seed_everything(config: Training) -> None:
     """Make what follows on this machine and with these threads the same to the bit."""
     machine.use_threads(config.threads)
     torch.manual_seed(config.seed)
 
 
-def fit(pipeline: Any, labelled: Labelled, config: Config) -> dict[str, float]:
+def fit(pipeline: Any, labelled: Labelled, config: Training) -> dict[str, float]:
     """Train the parts of ``pipeline`` on ``labelled`` and report the last mean loss of each."""
     pixels_BHWC = torch.from_numpy(np.stack([picture for picture, _ in labelled]))
     rng = np.random.default_rng(config.seed)
@@ -63,7 +42,7 @@ def save_half(pipeline: Any, folder: Path) -> None:
     pipeline.to(torch.float16).save_pretrained(folder)
 
 
-def _fit_autoencoder(vae: Any, pixels_BHWC: Tensor, config: Config, rng: np.random.Generator) -> float:
+def _fit_autoencoder(vae: Any, pixels_BHWC: Tensor, config: Training, rng: np.random.Generator) -> float:
     optimizer = torch.optim.AdamW(vae.parameters(), config.autoencoder_lr, betas=(0.9, 0.99), weight_decay=0)
     losses = []
     for step in _steps(config.autoencoder_steps, "autoencoder"):
@@ -104,7 +83,7 @@ def _reconstruction_loss(vae: Any, pictures_BCHW: Tensor) -> Tensor:
 
 
 def _fit_denoiser(
-    pipeline: Any, latents_BCHW: Tensor, tokens_BL: Tensor, config: Config, rng: np.random.Generator
+    pipeline: Any, latents_BCHW: Tensor, tokens_BL: Tensor, config: Training, rng: np.random.Generator
 ) -> float:
     weights = [*pipeline.unet.parameters(), *pipeline.text_encoder.parameters()]
     optimizer = torch.optim.AdamW(weights, config.denoiser_lr, betas=(0.9, 0.99), weight_decay=1e-2)

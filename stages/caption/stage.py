@@ -1,9 +1,10 @@
 """Words for every kept frame, and whether it shows the subject or what must not be forgotten."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -15,8 +16,10 @@ from stages.config import settings
 from stages.errors import TableError
 from stages.records import Caption, CaptionPart, Failure, Frame, Item, Redaction, Report, Role, Verdict
 
+log = logging.getLogger(__name__)
+
 HAND = "hand"
-COUNTED = ("hand", "cut", "repeated", "unusable", *(f"private_{kind}" for kind in private.KINDS))
+COUNTED = ("hand", "file_name", "cut", "repeated", "unusable", *(f"private_{kind}" for kind in private.KINDS))
 
 
 @settings
@@ -61,6 +64,13 @@ def run(
         caption(frame.id, *_chosen(by_hand[frame.id], parts.get(frame.id, ())), config, fits=fits, counts=counts)
         for frame in rows
     ]
+    counts["file_name"] = sum(is_file_name(parts[each.id], items[each.item]) for each in asked)
+    if counts["file_name"]:
+        log.warning(
+            "caption: %d of %d captions are only the names of files; data/own/README.md says how to write better ones",
+            counts["file_name"],
+            len(captions),
+        )
     tables.write(out, Caption, captions)
     tables.write(out, CaptionPart, [part for each in parts.values() for part in each])
     return _report(captions, counts, config)
@@ -85,6 +95,12 @@ def caption(
     short = words.cut(text, most=config.max_words, fits=lambda some: fits(whole(some)))
     counts["cut"] += short != text
     return Caption(id=id, text=whole(short), role=role, by=by)
+
+
+def is_file_name(parts: Sequence[CaptionPart], item: Item) -> bool:
+    """Whether the words for ``item`` are those that a file of the user's has for a name, underscores as spaces."""
+    name = PurePosixPath(item.url.removeprefix("file:")).stem.replace("_", " ")
+    return item.url.startswith("file:") and not item.alt and bool(parts) and parts[0].text == words.folded(name)
 
 
 def _reader(stores: Mapping[str, Path], anonymised: Path) -> Callable[[Frame], bytes]:
@@ -143,13 +159,21 @@ def _chosen(by_hand: str | None, parts: Sequence[CaptionPart]) -> tuple[str, str
     return parts[0].text, f"{parts[0].captioner} {parts[0].model}".strip() if parts[0].text else ""
 
 
+def _common(captions: Sequence[Caption]) -> str:
+    """The words that most captions hold, longer than a syllable, with how many hold them."""
+    held = Counter(word for row in captions for word in set(row.text.lower().split()) if len(word) > 3)
+    return ", ".join(
+        f"{word} {count}" for word, count in sorted(held.items(), key=lambda each: (-each[1], each[0]))[:8]
+    )
+
+
 def _report(captions: Sequence[Caption], counts: Counter[str], config: Config) -> Report:
     """How many captions are of which role, whose they are, and what was done to them."""
     subjects = sum(row.role == "subject" for row in captions)
     if not subjects:
         raise TableError(
             f"caption: none of {len(captions)} captions holds {config.subject!r}; "
-            "set caption.subject to a word of the subject's pages"
+            f"set caption.subject to a word that the subject's captions hold; common are: {_common(captions)}"
         )
     found = {"subject": subjects, "prior": len(captions) - subjects, "empty": sum(not row.text for row in captions)}
     return found | {name: counts[name] for name in COUNTED}

@@ -1,8 +1,9 @@
 """Fetch pictures and videos from the chosen sources, with all that is said of the rights to them."""
 
 import hashlib
+import logging
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +21,9 @@ from stages.records import Consent, Failure, Item, Mask, Report
 from stages.shards import Place
 from stages.web.client import Manners
 
+log = logging.getLogger(__name__)
+
+SHOWN = 3  # of what could not be brought; all of it lies in the table Failure
 MASK = "-mask"  # after a picture's digest: the name of its mask
 
 
@@ -62,6 +66,7 @@ def run(config: Config, *, own: Path, out: Path) -> Report:
                 writer.add(f"{digest}{MASK}", each.mask)
             found.setdefault(digest, []).append(replace(each, body=b"", mask=b""))
         _check(config, found, missed)
+    _say_missed([each for each in missed if not each.forbidden])
     tables.write(out, Item, items(found, inside, writer.places))
     masks = {digest: writer.places[name] for digest in found if (name := f"{digest}{MASK}") in writer.places}
     tables.write(out, Mask, [Mask(id=digest, place=place) for digest, place in masks.items()])
@@ -109,13 +114,24 @@ def _failure(missed: Missed) -> Failure:
     return Failure(id=hashlib.sha256(missed.url.encode()).hexdigest(), what=missed.url, reason=missed.reason)
 
 
+def _say_missed(failed: Sequence[Missed]) -> None:
+    """The first of what could not be brought, so that a wrong pattern in ``rights.yaml`` is not only a number."""
+    for each in failed[:SHOWN]:
+        log.warning("crawl: %s: %s", each.url, each.reason)
+    if len(failed) > SHOWN:
+        log.warning("crawl: and %d more like these, in failure.jsonl", len(failed) - SHOWN)
+
+
 def _check(config: Config, found: Mapping[str, list[Found]], missed: list[Missed]) -> None:
     """Raise SourceError when nothing was brought, or more failed than may."""
     failed = sum(not each.forbidden for each in missed)
     tried = sum(map(len, found.values())) + len(missed)
     worst = next((f"; first {each.url}: {each.reason}" for each in sorted(missed, key=lambda each: each.forbidden)), "")
     if not found:
-        raise SourceError(f"crawl: {', '.join(config.sources)} brought no picture; see crawl.sources in conf/{worst}")
+        raise SourceError(
+            f"crawl: {', '.join(config.sources)} brought no picture; see crawl.sources in conf/, or data/own/README.md for "
+            f"pictures of your own{worst}"
+        )
     if failed > config.max_failures * tried:
         raise SourceError(f"crawl: {failed} of {tried} addresses failed, more than max_failures allows{worst}")
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from stages import plugins, tables
+from stages import plugins, tables, terminal
 from stages.cards import counted
 from stages.dataset import card, entries
 from stages.dataset.formats import Format
@@ -29,7 +29,7 @@ STORES = ("crawl", "frames", "clean", "anonymise", "prepare")
 
 def main(arguments: Sequence[str]) -> int:
     """Write one data set; 1 when the user has something to put right."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    terminal.log_lines()
     parser = argparse.ArgumentParser(prog="python -m stages.dataset", description=__doc__)
     parser.add_argument("format", choices=plugins.names(FORMATS))
     parser.add_argument("--out", type=Path, required=True, help="a folder that is not there yet, or empty")
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     except DarkroomError as error:
         log.error("%s", error)
         return 1
-    sys.stdout.write(f"{count} in {given.out}\n{given.out / 'README.md'} says by which right\n")
+    terminal.say(f"{count} in {given.out}\n{given.out / 'README.md'} says by which right")
     return 0
 
 

@@ -4,35 +4,14 @@ Shapes: B batch, C channels, H and W of latents.
 """
 
 import hashlib
-from typing import Annotated, Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from stages import denoising
-from stages.config import settings
 from stages.train.loading import Batch
-
-
-@settings
-class Levels:
-    """How often each noise level is met."""
-
-    kind: Literal["uniform", "logit_normal", "mode"]
-    mean: float  # of logit_normal; more is more noise
-    std: Annotated[float, Field(gt=0)]  # of logit_normal
-    scale: Annotated[float, Field(ge=-1, le=1.75)]  # of mode; the paper's range, in which it stays in (0, 1)
-
-
-@settings
-class Noise:
-    """What an adapter is trained to take away."""
-
-    levels: Levels
-    weighting: denoising.Weighting
-    offset: Annotated[float, Field(ge=0, lt=1)]  # share of a constant for each channel; 0 is plain noise
-    perturbation: Annotated[float, Field(ge=0, lt=1)]  # more noise in what the denoiser sees than it is asked for
+from stages.train.settings import Levels, Noise
 
 
 class Draw(NamedTuple):

@@ -1,30 +1,64 @@
 """Lightning's trainer, with what it would write or print by itself left to us."""
 
 import logging
+import os
 import warnings
 from collections.abc import Sequence
-from typing import Literal
 
 import lightning
+import torch
 
 from stages import machine
+from stages.errors import ConfigError
+from stages.train.settings import Trainer
 
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+SHARDED = "fsdp"  # DDP over the adapter, with the base's weights shared out: see ``sharding``
+
+
+def refuse_unfit(wanted: Trainer, *, batch: int, quantised: bool) -> None:
+    """Say what cannot be before anything large is loaded.
+
+    Raises:
+        ConfigError: when a batch cannot be shared out evenly, or this machine has not what is asked for.
+    """
+    gpu = machine.device() == "cuda"
+    if batch % wanted.ranks:
+        raise ConfigError(
+            f"train.batch: {batch} pictures cannot be shared out evenly among {wanted.ranks} processes "
+            f"(train.trainer: devices {wanted.devices}, num_nodes {wanted.num_nodes}); give a multiple of {wanted.ranks}"
+        )
+    if wanted.strategy == SHARDED and wanted.ranks == 1:
+        raise ConfigError("train.trainer.strategy: fsdp has nobody to share with; give auto, or two devices and more")
+    if wanted.strategy == SHARDED and quantised:
+        raise ConfigError(
+            "train.trainer.strategy: fsdp cannot share out a quantised base; give ddp, or bf16 for the base"
+        )
+    if gpu and wanted.devices > torch.cuda.device_count():
+        raise ConfigError(
+            f"train.trainer.devices: {wanted.devices}, and this machine has {torch.cuda.device_count()}; give no more"
+        )
+    if not gpu and wanted.precision == "16-mixed":
+        raise ConfigError("train.trainer.precision: 16-mixed needs a GPU; give 32-true or bf16-mixed")
 
 
 def build(
-    callbacks: Sequence[lightning.Callback], *, precision: Precision, steps: int, clip: float
+    callbacks: Sequence[lightning.Callback], wanted: Trainer, *, steps: int, accumulate: int, clip: float
 ) -> lightning.Trainer:
-    """A trainer for one epoch of ``steps`` batches, gradients cut to a norm of ``clip``."""
+    """A trainer for one epoch of ``steps`` batches in ``accumulate`` parts each, gradients cut to a norm of ``clip``."""
     # Its remarks on workers, loggers and checkpoints within an epoch do not apply here.
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    for library in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(library).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
+    os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))  # unset, Lightning would choose anew
     return lightning.Trainer(
         accelerator="gpu" if machine.device() == "cuda" else "cpu",
-        devices=1,
-        precision=precision,
+        devices=wanted.devices,
+        num_nodes=wanted.num_nodes,
+        strategy="ddp" if wanted.strategy == SHARDED else wanted.strategy,
+        precision=wanted.precision,
         max_steps=steps,
         max_epochs=1,
+        accumulate_grad_batches=accumulate,
         gradient_clip_val=clip,
         callbacks=list(callbacks),
         logger=False,

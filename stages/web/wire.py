@@ -102,7 +102,9 @@ def connect(origin: str, limits: Limits, *, look_up: LookUp, private: bool) -> "
     host, port = str(address.hostname), address.port or PORTS[address.scheme]
     allowed = [each for each in _in_time(look_up, host, port, limits) if private or public(each)]
     if not allowed:
-        raise Refused("its name leads to no public address; set private if it is in a network of your own")
+        raise Refused(
+            "its name leads to no public address; set crawl.manners.private=true if it is in a network of your own"
+        )
     for number, each in enumerate(allowed, 1):
         try:
             sock = _dialled(each, port, limits)

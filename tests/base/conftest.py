@@ -1,7 +1,7 @@
 import pytest
 
 from stages.base.origins.tiny import Config
-from stages.base.training import Config as Training
+from stages.base.settings import Training
 
 
 @pytest.fixture

@@ -113,8 +113,26 @@ def test_without_titles_only_the_alternative_text_counts(captioned):
 
 
 def test_no_caption_about_the_subject_is_an_error_with_a_remedy(captioned):
-    with pytest.raises(TableError, match=r"caption: none of 4 captions holds 'dog'; set caption.subject"):
+    with pytest.raises(TableError, match=r"none of 4 captions holds 'dog'; .* common are: coins 2, greek 1, photo 1$"):
         captioned(SOME, subject="dog")
+
+
+def test_captions_that_are_only_names_of_files_are_counted_and_said(captioned, caplog):
+    items = {
+        "a": ("", "my coins 1", True),
+        "b": ("two coins", "b", True),
+        "c": ("", "a title", True),
+        "d": ("", "my coins", True),
+    }
+    said = {"a": {"url": "file:x/my_coins_1.jpg"}, "b": {"url": "file:b.jpg"}, "c": {"url": "file:c.jpg"}}
+    report, rows = captioned(items, said=said.items())
+    assert report["file_name"] == 1
+    assert rows["a-f"].text == "my coins 1"
+    assert "caption: 1 of 4 captions are only the names of files; data/own/README.md says how" in caplog.text
+    caplog.clear()
+    report, _ = captioned(items, said=said.items(), texts='"file:x/*": some coins\n')
+    assert report["file_name"] == 0
+    assert "names of files" not in caplog.text
 
 
 def test_two_runs_leave_the_same_bytes(captioned, tmp_path):

@@ -248,6 +248,17 @@ def test_memory_does_not_grow_with_the_pictures(config, tmp_path):
     assert peak(30) < peak(3) + 2_000_000
 
 
+def test_the_first_of_what_could_not_be_brought_is_said(config, own, tmp_path, caplog):
+    folder = own(a=b"1", b=b"2")
+    for number in range(5):
+        (folder / f"words{number}.txt").write_text("alone")
+    run(config(**FOLDER, max_failures=1.0), own=folder, out=tmp_path / "out")
+    assert [message for message in caplog.messages if "words" in message] == [
+        f"crawl: file:words{number}.txt: a caption without its picture" for number in range(3)
+    ]
+    assert "crawl: and 2 more like these, in failure.jsonl" in caplog.messages
+
+
 def test_nothing_brought_is_an_error_with_the_sources_names(config, own, tmp_path):
     with pytest.raises(SourceError, match="crawl: folder brought no picture"):
         run(config(**FOLDER), own=own(), out=tmp_path / "out")

@@ -108,6 +108,13 @@ def test_the_page_asks_nothing_of_the_network(html, parsed):
     assert not [name for name, _ in parsed.attributes if name.startswith("on")]
 
 
+def test_on_a_narrow_screen_every_number_of_a_score_keeps_its_name(html, parsed):
+    table = html[html.index('<table class="scores">') : html.index("</table>")]
+    names = ["base", "adapter", "adapter − base", "95 % interval", "pictures", "better is"]
+    assert re.findall('data-label="(.*?)"', table) == names * len(SCORES)
+    assert "@media (max-width: 800px)" in html
+
+
 def test_hostile_titles_and_addresses_are_escaped(html, parsed):
     assert "&lt;script&gt;alert(" in html
     assert "<script" not in html

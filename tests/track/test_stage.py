@@ -9,7 +9,7 @@ from stages.images import encode_png
 from stages.records import Point, Receipt
 from stages.track.stage import DATASETS, Config, run
 
-CONFIG = Config(experiment="one")
+CONFIG = Config(experiment="one", price_per_hour=0.0, currency="EUR")
 
 
 @pytest.fixture
@@ -28,6 +28,10 @@ def folders(tmp_path):
         for step, loss, heldout in values
     ]
     tables.write(tmp_path / "trained", Point, points)
+    (tmp_path / "trained" / "samples").mkdir()
+    for step in (0, 9):
+        pixels = np.zeros((8, 8, 3), dtype=np.uint8)
+        (tmp_path / "trained" / "samples" / f"{step:08d}-0-7.png").write_bytes(encode_png(pixels))
     (tmp_path / "evaluated").mkdir()
     (tmp_path / "evaluated" / "report.html").write_text("<p>")
     (tmp_path / "evaluated" / "grid.png").write_bytes(encode_png(np.zeros((8, 8, 3), dtype=np.uint8)))
@@ -45,6 +49,10 @@ def test_reports_and_curves_become_one_run(mlflow_client, folders, tmp_path):
     history = mlflow_client.get_metric_history(found.info.run_id, "curve/heldout_loss")
     assert [(point.step, point.value) for point in history] == [(5, 0.6), (9, 0.4)]
     assert {each.dataset.name for each in found.inputs.dataset_inputs} == set(DATASETS)
+    losses = mlflow_client.get_metric_history(found.info.run_id, "curve/loss")
+    assert [point.step for point in losses] == [5, 9]  # before the first step there is none
+    images = {each.path for each in mlflow_client.list_artifacts(found.info.run_id, "images")}
+    assert sum(each.startswith("images/samples~0-7+step+9+") for each in images) == 2  # itself, and small for the page
 
 
 def test_the_receipt_names_the_result_and_never_differs(mlflow_client, folders, tmp_path):
@@ -60,3 +68,26 @@ def test_a_broken_lock_writes_nothing(folders, tmp_path):
     with pytest.raises(TableError, match=r"is no dvc\.lock"):
         run(CONFIG, **folders, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_what_a_training_took_and_cost_is_shown_and_stands_in_no_output(
+    mlflow_client, folders, tmp_path, caplog, monkeypatch
+):
+    tracking.remember(folders["trained"], "a" * 32, {"seconds": 1800.0, "step_seconds": 0.5})
+    config = Config(experiment="one", price_per_hour=2.5, currency="CHF")
+    with caplog.at_level("INFO", logger="stages.track.stage"):
+        report = run(config, **folders, out=tmp_path / "out")
+    assert report == {"metrics": 2, "params": 1}
+    assert "the training took 1800 s: 1.25 CHF at 2.5 CHF an hour" in caplog.text
+    (found,) = mlflow_client.search_runs([mlflow_client.get_experiment_by_name("one").experiment_id])
+    shown = {name: value for name, value in found.data.metrics.items() if name.startswith("machine/")}
+    assert shown == {"machine/seconds": 1800.0, "machine/step_seconds": 0.5, "machine/cost_CHF": 1.25}
+    for file in (tmp_path / "out").iterdir():
+        assert "1800" not in file.read_text()
+
+
+def test_without_a_price_there_are_no_costs(mlflow_client, folders, tmp_path):
+    tracking.remember(folders["trained"], "a" * 32, {"seconds": 1800.0})
+    run(CONFIG, **folders, out=tmp_path / "out")
+    (found,) = mlflow_client.search_runs([mlflow_client.get_experiment_by_name("one").experiment_id])
+    assert {name for name in found.data.metrics if name.startswith("machine/")} == {"machine/seconds"}

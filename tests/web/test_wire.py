@@ -65,7 +65,7 @@ def test_no_spelling_of_this_machine_is_asked_for_anything(serve, guarded, host)
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "64:ff9b::7f00:1"])
 def test_a_name_that_leads_inside_is_refused(guarded, address):
-    with pytest.raises(FetchError, match="its name leads to no public address; set private"):
+    with pytest.raises(FetchError, match=r"its name leads to no public address; set crawl\.manners\.private=true"):
         guarded({"a.test": [address]}).get("http://a.test/")
 
 

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages.base import pictures, training
+from stages.base import origins, pictures
 from stages.base.origins import Origin
+from stages.base.settings import Training
 from stages.config import settings
 from stages.errors import ModelError
 from stages.families.tiny import Shape, untrained
@@ -27,7 +28,7 @@ class Config:
     views: Annotated[int, Field(gt=0)]  # crops of each photograph; digits are taken as they are
     min_crop: Annotated[float, Field(gt=0, le=1)]  # of the photograph's short side
     shape: Shape
-    training: training.Config
+    training: Training
 
 
 def build(config: Config) -> Origin:
@@ -57,10 +58,12 @@ def _copy(config: Config, shipped: Path, out: Path) -> Report:
             f"{folder}: its digest is {found}, not {config.digest}; restore it with `git checkout {folder}`"
         )
     shutil.copytree(folder, out, dirs_exist_ok=True)
-    return {"trained": 0, "bytes": sum(file.stat().st_size for file in out.rglob("*") if file.is_file())}
+    return {"trained": 0, "bytes": origins.size(out)}
 
 
 def _train(config: Config, out: Path) -> Report:
+    from stages.base import training
+
     labelled = pictures.labelled(
         config.specimens,
         config.subjects,
@@ -75,4 +78,4 @@ def _train(config: Config, out: Path) -> Report:
     pipeline = untrained(config.shape, words)
     report = training.fit(pipeline, labelled, config.training)
     training.save_half(pipeline, out)
-    return {"trained": 1, "bytes": sum(file.stat().st_size for file in out.rglob("*") if file.is_file()), **report}
+    return {"trained": 1, "bytes": origins.size(out), **report}

@@ -156,8 +156,9 @@ def _rights(where: str, name: str, files: Files) -> Mapping[str, Mapping[str, An
         raise SourceError(f"{where}: is not UTF-8 text; {error}") from None
     except ValidationError as error:
         fault = error.errors()[0]
+        strange = fault["type"] == "unexpected_keyword_argument"
         raise SourceError(
-            f"{where}: {'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}; "
+            f"{where}: {'.'.join(map(str, fault['loc'])) or 'the file'}: {'there is no such key' if strange else fault['msg']}; "
             'each line maps a pattern of names to licence, author, title, url, consent or group, as "*": {licence: CC0-1.0}'
         ) from None
     return dict(found)

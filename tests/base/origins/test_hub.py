@@ -10,9 +10,12 @@ from stages.errors import ConfigError, ModelError
 
 ORIGIN = {
     "name": "hub",
+    "family": "sd15",
     "repo": "someone/model",
     "revision": "0" * 40,
     "folder": "",
+    "file": "",
+    "variant": "",
     "parts": ["vae", "text_encoder", "tokenizer", "unet", "scheduler"],
 }
 

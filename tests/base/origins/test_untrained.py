@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from stages.base.origins import untrained
 from stages.errors import ModelError
 
-NAMES = ("flux", "sd35", "sdxl")
+NAMES = ("flux", "sd15", "sd35", "sdxl")
 
 
 def made(folder, *, family, seed=0):
@@ -49,4 +49,4 @@ def test_it_is_not_trained(tmp_path):
 
 def test_only_families_that_it_knows():
     with pytest.raises(ValidationError):
-        untrained.Config(family="sd15", seed=0)
+        untrained.Config(family="sd16", seed=0)

@@ -226,7 +226,7 @@ def test_a_picture_behind_a_password_is_missed(bring_zip):
         ("", "the file: Input should be a valid dictionary"),
         ("- a\n", "the file: Input should be a valid dictionary"),
         ('"*": CC0-1.0\n', r"\*: "),
-        ('"*": {license: CC0-1.0}\n', r"\*\.license: Unexpected keyword argument"),
+        ('"*": {license: CC0-1.0}\n', r"\*\.license: there is no such key; each line"),
         ('"*": {licence: 4.0}\n', r"\*\.licence: Input should be a valid string"),
         ('"*": {licence: [CC0-1.0]}\n', r"\*\.licence: Input should be a valid string"),
         ("1: {licence: CC0-1.0}\n", "Input should be a valid string"),
