@@ -327,11 +327,12 @@ def _wide(autoencoder: Any) -> Iterator[None]:
     """In fp16 an autoencoder works in fp32, as diffusers' pipelines have it: SDXL's overflows."""
     import torch
 
-    dtype = autoencoder.dtype
-    if dtype == torch.float16:
+    narrow = autoencoder.dtype == torch.float16
+    if narrow:
         autoencoder.to(torch.float32)
     yield
-    autoencoder.to(dtype)
+    if narrow:
+        autoencoder.to(torch.float16)
 
 
 def tokens_lost(tokenizer: Any, prompts: Sequence[str], *, most: int) -> list[int]:

@@ -40,7 +40,7 @@ class Adaptation(lightning.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Begin every step from its own seed: what the network drops is the same in a resumed run as in an undisturbed one."""
-        torch.manual_seed(noise.seed_of(self._seed, batch.step, batch.places[0]))
+        reseed(noise.seed_of(self._seed, batch.step, batch.places[0]))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted denoising error of ``batch``."""
@@ -127,3 +127,13 @@ def _switch(optimizer: Any, mode: str) -> None:
     """Let an optimiser that averages by itself put the weights in place that are to be learned with, or to be kept."""
     if hasattr(optimizer, mode):
         getattr(optimizer, mode)()
+
+
+def reseed(seed: int) -> None:
+    """``torch.manual_seed`` for the devices that are at work: for each of the others it writes down a stack of calls.
+
+    That took 6 ms of every step.
+    """
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.manual_seed_all(seed)

@@ -9,7 +9,7 @@ from stages import denoising, families
 from stages.train import module, noise, optimisers
 from stages.train.descent import Descent, Rates
 from stages.train.loading import Batch
-from stages.train.module import Adaptation
+from stages.train.module import Adaptation, reseed
 from stages.train.settings import Optimisation, Schedule
 
 SOURCE = Path(module.__file__)
@@ -199,3 +199,10 @@ def test_the_first_and_the_last_picture_of_a_batch_meet_the_noisiest_timesteps_a
     for place in (0, 7):
         assert timesteps[:, place].min() < 125
         assert timesteps[:, place].max() >= 875
+
+
+def test_beginning_a_step_anew_draws_what_torch_draws_from_that_seed():
+    torch.manual_seed(2**62 + 5)
+    expected = torch.rand(4)
+    reseed(2**62 + 5)
+    assert torch.equal(torch.rand(4), expected)
