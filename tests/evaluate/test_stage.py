@@ -23,12 +23,16 @@ PARTS = {
     "diversity": {},
     "drift": {},
     "copy_rate": {"factor": 0.5},
+    "similarity": {},
 }
-BASE_ALONE = {"psnr_round_trip", "ssim_round_trip", "fd_filters_null", "fd_prior_filters_null"}
+WITH_MODELS = {"judged", "clip_t"}  # tested by themselves
+BASE_ALONE = {
+    *("psnr_round_trip", "ssim_round_trip", "fd_filters_null", "fd_prior_filters_null", "similarity_filters_ceiling")
+}
 COMPARED = {
     *("heldout_loss", "prior_loss", "psnr_image_to_image", "ssim_image_to_image", "fd_filters", "fd_prior_filters"),
     *("kid_filters", "cmmd_filters", "precision_filters", "recall_filters", "density_filters", "coverage_filters"),
-    *("diversity_filters", "drift_filters", "copy_rate"),
+    *("diversity_filters", "drift_filters", "copy_rate", "similarity_filters"),
 }
 
 
@@ -72,7 +76,7 @@ def by_name(out):
 
 
 def test_every_metric_is_asked_here():
-    assert set(PARTS) == set(plugins.names("stages.evaluate.metrics")) - {"judged"}
+    assert set(PARTS) == set(plugins.names("stages.evaluate.metrics")) - WITH_MODELS
 
 
 def test_every_score_of_both_roles_is_there(evaluated):
@@ -91,7 +95,8 @@ def test_the_report_holds_every_number(evaluated):
     assert report["heldout_loss/delta"] == rows["heldout_loss"].delta
     assert "psnr_round_trip/adapter" not in report
     assert all(math.isfinite(number) for number in report.values())
-    assert len(report) == 5 * len(COMPARED) + 3 * 2 + 2
+    landmarks = 3  # with no interval
+    assert len(report) == 5 * len(COMPARED) + 3 * 2 + landmarks
 
 
 def test_the_losses_are_those_of_the_training_curves(evaluated, tiny_trained):
@@ -123,14 +128,17 @@ def test_few_prompts_are_said_to_be_few(evaluated):
 
 def test_page_and_grid_are_there(evaluated):
     assert (evaluated[0] / "report.html").read_text().startswith("<!doctype html>")
-    assert (evaluated[0] / "grid.png").read_bytes().startswith(b"\x89PNG")
+    assert (evaluated[0] / "plots" / "grid.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_same_run_gives_the_same_bytes(evaluated, config, folders, tmp_path):
     run(config(), **folders, out=tmp_path)
-    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {
-        file.name: file.read_bytes() for file in evaluated[0].iterdir()
-    }
+    again, before = (
+        {file.relative_to(folder): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+        for folder in (tmp_path, evaluated[0])
+    )
+    assert again == before
+    assert len(again) == 5 + len(COMPARED)
 
 
 def test_without_a_prior_only_the_subject_is_scored(config, folders, tmp_path):
@@ -151,6 +159,25 @@ def test_a_judge_scores_both_roles(config, folders, tmp_path):
     assert set(rows) == {"judged_right_subject", "judged_right_prior"}
     assert rows["judged_right_subject"].count == 6
     assert rows["judged_right_prior"].better == "higher"
+
+
+def test_models_that_see_and_read_score_both_roles(config, folders, eyes, tmp_path):
+    weights = {name: {"repo": "nobody/nothing", "revision": "0" * 40, "folder": str(eyes[name])} for name in eyes}
+    embedders = {name: {"name": name, "weights": weights[name]} for name in eyes}
+    metrics = {
+        "clip_t": {"name": "clip_t", "embedder": "clip", "margin": 0.1},
+        "similarity": {"name": "similarity"},
+        "frechet": {"name": "frechet", "margin": 0.1},
+    }
+    preference = Preference(metric="similarity", by="dino_i", keep=("retention",), ceilings={})
+    run(config(embedders=embedders, metrics=metrics, recommend=preference), **folders, out=tmp_path)
+    rows = by_name(tmp_path)
+    assert {"clip_t", "clip_t_cut", "retention", "clip_i", "clip_i_ceiling", "dino_i", "fd_dinov2"} <= set(rows)
+    assert rows["clip_t"].count == 6
+    assert rows["clip_t_cut"].base == 0
+    for name in ("clip_t", "retention", "clip_i", "dino_i"):
+        assert -1 <= rows[name].base != rows[name].adapter <= 1
+    assert rows["clip_i"].definition != rows["dino_i"].definition
 
 
 @pytest.fixture
@@ -186,9 +213,13 @@ def _metadata(file):
 
 
 def test_every_checkpoint_is_scored_and_the_earliest_of_equals_recommended(config, checkpoints, tmp_path):
-    run(config(), **checkpoints, out=tmp_path / "out")
+    report = run(config(), **checkpoints, out=tmp_path / "out")
     rows = by_name(tmp_path / "out")
+    assert not [name for name in report if "@" in name]  # `dvc metrics diff` shows the adapter alone
+    assert len(report) == 5 * len(COMPARED) + 3 * 2 + 2
     for name in COMPARED:
+        lines = (tmp_path / "out" / "plots" / "checkpoints" / f"{name}.csv").read_text().splitlines()
+        assert [line.split(",")[0] for line in lines] == ["step", "0", "4", "8", "12"]
         assert rows[f"{name}@step-00000008"].delta == rows[name].delta
         assert rows[f"{name}@step-00000004"].delta == pytest.approx(0, abs=1e-9)
         assert rows[f"{name}@step-00000008"].definition == rows[name].definition
