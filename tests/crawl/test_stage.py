@@ -121,7 +121,7 @@ def test_requests_of_the_round_before_reach_the_sources_when_asked_for(config, t
     }
     count = {
         follow: run(
-            config(sources={"sample": starved}, follow_requests=follow),
+            config(sources={"sample": starved}, follow_requests=follow, max_failures=0.5),
             own=tmp_path / "own",
             out=tmp_path / str(follow),
         )["items"]
