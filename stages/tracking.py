@@ -1,4 +1,4 @@
-"""MLflow, and nothing else imports it. It is a log and never an input: what a stage needs lies in files.
+"""MLflow, and nothing else but ``versions`` imports it. It is a log, never an input: what a stage needs lies in files.
 
 A result is named by the digest of its entries in dvc.lock, so that what DVC restores from its cache still shows against
 the right run, once. The store is ``MLFLOW_TRACKING_URI`` or else ``mlflow.db`` beside dvc.yaml.
@@ -17,9 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,14 +94,14 @@ def log_result(lock: Lock, experiment: str, logged: Logged) -> bool:
 
     A run that was broken off is removed and written anew. One that showed the training while it ran is completed.
     """
-    mlflow, client = _connected()
-    where = _experiment(mlflow, client, experiment)
+    mlflow, client = connected()
+    where = experiment_id(mlflow, client, experiment)
     for run in client.search_runs([where], f"tags.`{RESULT}` = '{lock.result}'"):
         if run.info.status == "FINISHED":
             return False
         client.delete_run(run.info.run_id)
     run = _Run(client, _live(client, where, logged.training) or client.create_run(where).info.run_id)
-    run.begin({RESULT: lock.result, **_provenance(lock)})
+    run.begin({RESULT: lock.result, **provenance(lock)})
     _log_numbers(run, lock, logged)
     _log_datasets(client, run.id, lock, logged.datasets)
     for file in logged.files:
@@ -179,7 +177,7 @@ def _live(client: Any, where: str, training: str) -> str | None:
 
 def experiment() -> str | None:
     """The experiment that ``track`` will write to; None where there is no pipeline around."""
-    file = _root() / "params.yaml"
+    file = root() / "params.yaml"
     values = yaml.safe_load(file.read_bytes()) if file.is_file() else {}
     name = values.get("track", {}).get("experiment")
     return None if name is None else str(name)
@@ -209,7 +207,7 @@ def follow(spool: Path, name: str, training: str) -> None:
     It tries again for as long as the training runs when the store is away or locked.
     """
     parent = os.getppid()
-    mlflow, client = _connected()
+    mlflow, client = connected()
     run: _Run | None = None
     waiting: list[dict[str, Any]] = []
     for lines in _tail(spool):
@@ -231,7 +229,7 @@ def follow(spool: Path, name: str, training: str) -> None:
 
 
 def _opened(mlflow: Any, client: Any, name: str, training: str) -> _Run | None:
-    where = _experiment(mlflow, client, name)
+    where = experiment_id(mlflow, client, name)
     found = client.search_runs([where], f"tags.`{TRAINING}` = '{training}'")
     if any(RESULT in each.data.tags for each in found):
         return None
@@ -290,50 +288,7 @@ def _note(trained: Path) -> Path:
     return machine.cache("trainings") / f"{total.hexdigest()[:32]}.json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Registration:
-    """A model version to be."""
-
-    name: str
-    alias: str  # moves to this version; empty: none does
-    code: Path  # models-from-code: the file is the model, nothing is pickled
-    artifacts: Mapping[str, Path]
-    config: Mapping[str, Any]
-    card: str  # Markdown
-    data: Sequence[str]  # outputs whose digests the version is tagged with
-    tags: Mapping[str, str]  # what else it is tagged with; a version of the same result with other tags is another one
-
-
-def register(lock: Lock, experiment: str, wanted: Registration) -> bool:
-    """Register ``wanted`` under the run of ``lock.result``, unless it is registered already; says whether it did.
-
-    What is registered already gets the card of today: consents may have been taken back since.
-
-    Raises:
-        TableError: when there is no run of that result.
-    """
-    mlflow, client = _connected()
-    own = {RESULT: lock.result, **wanted.tags}
-    for version in client.search_model_versions(f"name='{wanted.name}'"):
-        if own.items() <= version.tags.items():
-            if version.description != wanted.card:
-                client.update_model_version(wanted.name, version.version, description=wanted.card)
-            return False
-    where = _experiment(mlflow, client, experiment)
-    runs = client.search_runs([where], f"tags.`{RESULT}` = '{lock.result}'")
-    if not runs:
-        raise TableError(f"MLflow has no run of result {lock.result}; `dvc repro -f -s track` writes it again")
-    tags = {**own, **_provenance(lock), **{f"data.{path}": lock.outs[path] for path in wanted.data}}
-    with _active(mlflow, runs[0].info.run_id):
-        model = _log_model(mlflow, wanted)
-    version = mlflow.register_model(model.model_uri, wanted.name, tags=tags)
-    client.update_model_version(wanted.name, version.version, description=wanted.card)
-    if wanted.alias:
-        client.set_registered_model_alias(wanted.name, wanted.alias, version.version)
-    return True
-
-
-def _connected() -> tuple[Any, Any]:
+def connected() -> tuple[Any, Any]:
     """MLflow and a client of the store, which is made if need be."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
@@ -343,9 +298,9 @@ def _connected() -> tuple[Any, Any]:
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
 
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or _own_store()
-    if uri == _own_store():
-        _made(mlflow, _root() / "mlflow.db")
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or own_store()
+    if uri == own_store():
+        _made(mlflow, root() / "mlflow.db")
     mlflow.set_tracking_uri(uri)
     return mlflow, mlflow.MlflowClient()
 
@@ -363,21 +318,23 @@ def _made(mlflow: Any, file: Path) -> None:
         fresh.replace(file)
 
 
-def _own_store() -> str:
-    return f"sqlite:///{_root() / 'mlflow.db'}"
+def own_store() -> str:
+    """The address of the project's own store."""
+    return f"sqlite:///{root() / 'mlflow.db'}"
 
 
-def _root() -> Path:
+def root() -> Path:
     """The project's folder: DVC names it, also in the temporary copies of ``dvc exp run --temp``."""
     return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
 
 
-def _experiment(mlflow: Any, client: Any, name: str) -> str:
+def experiment_id(mlflow: Any, client: Any, name: str) -> str:
+    """The id of the experiment ``name``, which is made if need be."""
     found = client.get_experiment_by_name(name)
     if found:
         return str(found.experiment_id)
-    local = mlflow.get_tracking_uri() == _own_store()  # the environment would not tell: MLflow has set it meanwhile
-    place = (_root() / "mlartifacts").as_uri() if local else None
+    local = mlflow.get_tracking_uri() == own_store()  # the environment would not tell: MLflow has set it meanwhile
+    place = (root() / "mlartifacts").as_uri() if local else None
     try:
         return str(client.create_experiment(name, artifact_location=place, tags=KIND))
     except mlflow.MlflowException:  # another process was quicker
@@ -404,34 +361,8 @@ def _log_datasets(client: Any, run_id: str, lock: Lock, paths: Sequence[str]) ->
     client.log_inputs(run_id, inputs)
 
 
-def _log_model(mlflow: Any, wanted: Registration) -> Any:
-    from mlflow.models import ModelSignature
-    from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
-
-    signature = ModelSignature(
-        inputs=Schema([ColSpec("string", "prompt")]),
-        outputs=Schema([ColSpec("string", "png_base64")]),
-        params=ParamSchema([ParamSpec("seed", "long", 0)]),
-    )
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*input example was not provided")  # the signature is ours
-        return mlflow.pyfunc.log_model(
-            name="adapter",
-            python_model=str(wanted.code),
-            artifacts={name: str(path) for name, path in wanted.artifacts.items()},
-            model_config=dict(wanted.config),
-            signature=signature,
-            pip_requirements=["darkroom"],
-        )
-
-
-@contextmanager
-def _active(mlflow: Any, run_id: str) -> Iterator[None]:
-    with mlflow.start_run(run_id=run_id):
-        yield
-
-
-def _provenance(lock: Lock) -> dict[str, str]:
+def provenance(lock: Lock) -> dict[str, str]:
+    """The tags that say where ``lock`` stood: its digest, and commit and state of the repository."""
     return {"dvc.lock": lock.digest, **_source()}
 
 
@@ -450,7 +381,7 @@ def _source() -> dict[str, str]:
 def _git(*arguments: str) -> str:
     """What git answers; empty without git or a repository."""
     try:
-        done = subprocess.run(["git", *arguments], cwd=_root(), capture_output=True, text=True, check=False)  # noqa: S603, S607
+        done = subprocess.run(["git", *arguments], cwd=root(), capture_output=True, text=True, check=False)  # noqa: S603, S607
     except FileNotFoundError:
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

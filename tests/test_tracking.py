@@ -169,14 +169,6 @@ def test_many_and_long_parameters_fit(mlflow_client, lock, logged):
     assert len(run.data.metrics) == 1501
 
 
-def test_a_version_needs_its_run(mlflow_client, lock, tmp_path):
-    wanted = tracking.Registration(
-        name="model", alias="candidate", code=tmp_path, artifacts={}, config={}, card="", data=(), tags={}
-    )
-    with pytest.raises(TableError, match=r"MLflow has no run of result .*; `dvc repro -f -s track` writes it again"):
-        tracking.register(lock(), "one", wanted)
-
-
 def test_the_store_lies_beside_dvc_yaml_and_nothing_elsewhere(mlflow_client, mlflow_home, lock, logged):
     tracking.log_result(lock(), "one", logged)
     assert {path.name for path in mlflow_home.iterdir()} == {"mlflow.db", "mlflow.lock", "mlartifacts"}

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from stages import families, tables
 from stages.export.stage import run
 from stages.lora import about, files
-from stages.records import Item, Ruling, Sample
+from stages.records import Item, Recommendation, Ruling, Sample
 
 
 def metadata(file):
@@ -21,7 +21,9 @@ def metadata(file):
 
 @pytest.fixture
 def folders(tmp_path, tiny_base, tiny_upstream, tiny_prepared, tiny_trained):
+    tables.write(tmp_path / "evaluated", Recommendation, [Recommendation(id="adapter", reason="the best of 1")])
     return {
+        "evaluated": tmp_path / "evaluated",
         "base": tiny_base,
         "crawled": tiny_upstream / "crawled",
         "frames": tiny_upstream / "frames",
@@ -41,6 +43,19 @@ def test_both_files_draw_what_the_trained_adapter_draws(tiny_base, tiny_trained,
     assert len(pictures) == 3
     assert np.abs(pictures[1] - pictures[0]).max() == 0
     assert np.abs(pictures[2] - pictures[0]).max() <= 1
+
+
+def test_a_checkpoint_that_is_recommended_is_what_leaves(folders, tiny_trained, tiny_export, tmp_path):
+    checkpoint = min((tiny_trained / "checkpoints").glob("*.safetensors"))
+    chosen = Recommendation(id=f"step-{checkpoint.stem}", reason="the best of 2")
+    tables.write(folders["evaluated"], Recommendation, [chosen])
+    run(tiny_export(), **folders)
+    left, kept = load_file(folders["out"] / "adapter.safetensors"), load_file(checkpoint)
+    assert left.keys() == kept.keys()
+    assert all((left[name] == kept[name]).all() for name in kept)
+    last = load_file(tiny_trained / "adapter.safetensors")
+    assert any((left[name] != last[name]).any() for name in last)
+    assert metadata(folders["out"] / "adapter.safetensors")["ss_steps"] == str(int(checkpoint.stem))
 
 
 def test_the_files_say_how_it_was_trained_and_on_whose_pictures(tiny_exported, tiny_prepared):
