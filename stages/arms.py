@@ -1,4 +1,4 @@
-"""Arms: the adapter as training ended and as it was on the way, and the files that hold them."""
+"""Arms: the adapter as training left it and as it was on the way, and the files that hold them."""
 
 from pathlib import Path
 
@@ -20,6 +20,6 @@ def steps(arm: Arm) -> int | None:
 
 
 def named(arm: Arm) -> str:
-    """``arm`` for people, as the end of a sentence: how far training had come."""
+    """``arm`` for people, as the end of a sentence: when training left it."""
     count = steps(arm)
-    return "at the end of training" if count is None else f"after {count} steps of training"
+    return "as training left it" if count is None else f"after {count} steps of training"

@@ -196,15 +196,16 @@ def tiny_adapter():
 @pytest.fixture(scope="session")
 def tiny_training(tiny_noise):
     """Settings under which twelve steps change every picture; give others to change them."""
-    from stages.train.module import Optimisation
-    from stages.train.pictures import Samples
+    from stages.train.settings import Choice, Optimisation, Samples, Schedule, Trainer
     from stages.train.stage import Config
-    from stages.train.trainer import Trainer
 
     def config(**others):
-        how = {"lr": 0.05, "warmup": 2, "weight_decay": 0.01, "clip": 1.0}
-        how |= {"caption_dropout": 0.25, "noise": tiny_noise(), "outside_mask": 0.1, "ema_decay": 0.0}
+        how = {"clip": 1.0, "caption_dropout": 0.25, "noise": tiny_noise(), "outside_mask": 0.1, "ema_decay": 0.0}
         how |= {name: others.pop(name) for name in list(others) if name in how}
+        fall = {"kind": "cosine", "warmup": 2, "floor": 0.02, "cycles": 1, "power": 1.0}
+        fall |= {name: others.pop(name) for name in list(others) if name in fall}
+        chosen = {"keep": "last", "prior_margin": 1.0, "patience": 0, "min_delta": 0.0}
+        chosen |= {name: others.pop(name) for name in list(others) if name in chosen}
         on = {"strategy": "auto", "devices": 1, "num_nodes": 1, "precision": "32-true"}
         on |= {name: others.pop(name) for name in list(others) if name in on}
         seen = {"every": 0, "prompts": (), "seeds": (1, 2), "size": (SIDE, SIDE), "guidance": 2.0}
@@ -229,7 +230,11 @@ def tiny_training(tiny_noise):
             "seed": 3,
             "threads": 1,
         }
-        values |= {"curve_every": 5, "checkpoint_every": 4, "optimisation": Optimisation(**how)}
+        values |= {"curve_every": 5, "checkpoint_every": 4}
+        values |= {"lr": 0.05, "text_lr": 0.05, "lora_plus": 1.0, "accumulate": 1, "snapshots": 0}
+        values |= {"optimiser": {"name": "adamw", "betas": [0.9, 0.99], "weight_decay": 0.01}}
+        values |= {"optimisation": Optimisation(**how), "schedule": Schedule(**fall), "choice": Choice(**chosen)}
+        values |= {"checkpointing": False, "compile": False}
         return Config(**(values | others))
 
     return config

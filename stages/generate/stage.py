@@ -4,6 +4,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from filecmp import cmp
 from pathlib import Path
 from typing import Annotated
 
@@ -71,8 +72,11 @@ def run(config: Config, *, base: Path, prepared: Path, trained: Path, out: Path)
 
 
 def _checkpoints(trained: Path, most: int) -> dict[Arm, Path]:
-    """At most ``most`` of the adapters that training kept on the way, spread over it, by their arms."""
-    files = sorted((trained / "checkpoints").glob("*.safetensors"))
+    """At most ``most`` of the adapters that training kept on the way, spread over it, by their arms; not its end."""
+    end = trained / "adapter.safetensors"
+    files = [
+        file for file in sorted((trained / "checkpoints").glob("*.safetensors")) if not cmp(file, end, shallow=False)
+    ]
     chosen = sorted({round(number * (len(files) - 1) / max(1, most - 1)) for number in range(min(most, len(files)))})
     return {f"step-{files[number].stem}": files[number] for number in chosen}
 

@@ -138,10 +138,15 @@ def _judge(config: Config, number: int) -> None:
     if versions.PROMOTED in version.tags:
         return  # what was said of it then stays
     found = promotion.consider(version, config.gate, promote=config.promote, anyway="")
-    is_now = "champion" if config.promote and gate.whole(found) == "met" else "no champion"
-    log.info("register: version %d is %s", number, is_now)
+    if gate.whole(found) != "met":
+        log.info("register: version %d does not pass the gate for a champion", number)
+    elif config.promote:
+        log.info("register: version %d is champion", number)
+    else:
+        log.info("register: version %d passes: python -m stages.registry promote %d", number, number)
     for each in found:
-        log.info("  %-6s %s", each.state, each.words)
+        if each.state != "met":
+            log.info("  %s: %s", each.state, each.words)
 
 
 def _registration(config: Config, facts: card.Facts, base: Path, exported: Path, out: Path) -> versions.Registration:

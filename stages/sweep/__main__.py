@@ -1,6 +1,6 @@
 """Many settings, each in a copy of the project of its own; what two jobs would compute alike is computed once.
 
-    python -m stages.sweep -m train.rank=4,8 train.optimisation.lr=1e-4,3e-4
+    python -m stages.sweep -m train.rank=4,8 train.lr=1e-4,3e-4
     python -m stages.sweep -m hydra/launcher=joblib hydra.launcher.n_jobs=4 …     side by side
     python -m stages.sweep -m hydra/sweeper=optuna +sweep=rank_and_rate           a search
     python -m stages.sweep table multirun/NAME       its jobs so far, best first

@@ -3,8 +3,8 @@
 Shapes: B batch, C channels, H and W of latents.
 """
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import lightning
@@ -14,24 +14,26 @@ from torch import Tensor
 from stages import adapters, denoising, families
 from stages.families import Family
 from stages.train import noise
+from stages.train.descent import Descent
 from stages.train.loading import Batch
 from stages.train.settings import Optimisation
 
 
 class Adaptation(lightning.LightningModule):
-    """The adapter of ``family`` in training. It knows no family; all randomness of step k is a function of (seed, k)."""
+    """The adapter of ``family`` in training. It knows no family; all randomness of batch k is a function of (seed, k)."""
 
     def __init__(
-        self, family: Family, settings_of: Optimisation, *, empty: Mapping[str, Tensor], steps: int, seed: int
+        self, family: Family, settings_of: Optimisation, descent: Descent, *, empty: Mapping[str, Tensor], seed: int
     ) -> None:
         super().__init__()
         self.family = family
         self.networks = torch.nn.ModuleDict(family.networks)
         self.strict_loading = False  # a checkpoint holds the adapter and not the frozen weights
         self._settings = settings_of
-        self._steps = steps
+        self._descent = descent
         self._seed = seed
         self._average: list[Tensor] = []
+        self._optimizer: Any = None
         self._empty = tuple(empty)
         for name, value in empty.items():
             self.register_buffer(f"empty_{name}", value, persistent=False)
@@ -73,23 +75,33 @@ class Adaptation(lightning.LightningModule):
         """Descend, and move the average towards the weights, when one is kept: here, before a callback saves both."""
         super().optimizer_step(*arguments, **named)
         if decay := self._settings.ema_decay:
-            weights = [weight.detach() for weight in self._weights()]
+            weights = [weight.detach() for weight in self.weights()]
             self._average = self._average or [weight.clone() for weight in weights]
             done = self.global_step + 1  # Lightning counts this step only when we return
             torch._foreach_lerp_(self._average, weights, 1 - min(decay, done / (done + 9)))
 
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Have the weights, for this block, that would be kept now: the average, where there is one. Then go on exactly."""
+        learning = [weight.detach().clone() for weight in self.weights()]
+        self._settle()
+        try:
+            yield
+        finally:
+            _switch(self._optimizer, "train")
+            for weight, before in zip(self.weights(), learning, strict=True):
+                weight.data.copy_(before)  # the optimiser's own way back rounds
+
     def on_train_end(self) -> None:
         """Keep the average instead of the last weights, when there is one."""
-        for weight, mean in zip(self._weights(), self._average, strict=False):
-            weight.data.copy_(mean)
+        self._settle()
 
     def configure_optimizers(self) -> Any:
-        """AdamW over the adapter, the rate changed after each step."""
-        optimizer = torch.optim.AdamW(
-            self._weights(), self._settings.lr, betas=(0.9, 0.99), weight_decay=self._settings.weight_decay
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        """The chosen optimiser over the adapter, the rate changed after each step."""
+        descending = self._descent.over(self.family.networks)
+        self._optimizer = descending["optimizer"]
+        _switch(self._optimizer, "train")
+        return descending
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the adapter and its average; the base lies elsewhere and does not change."""
@@ -101,10 +113,17 @@ class Adaptation(lightning.LightningModule):
         """Take the average up again."""
         self._average = [mean.to(self.device) for mean in checkpoint["average"]]
 
-    def _weights(self) -> list[Tensor]:
+    def weights(self) -> list[Tensor]:
+        """What is trained."""
         return adapters.weights(self.family.networks)
 
-    def _rate(self, step: int) -> float:
-        """The share of the highest rate at ``step``."""
-        warm = min(1.0, (step + 1) / (self._settings.warmup + 1))
-        return warm * (0.02 + 0.49 * (1 + math.cos(math.pi * min(1.0, step / self._steps))))
+    def _settle(self) -> None:
+        for weight, mean in zip(self.weights(), self._average, strict=False):
+            weight.data.copy_(mean)
+        _switch(self._optimizer, "eval")
+
+
+def _switch(optimizer: Any, mode: str) -> None:
+    """Let an optimiser that averages by itself put the weights in place that are to be learned with, or to be kept."""
+    if hasattr(optimizer, mode):
+        getattr(optimizer, mode)()

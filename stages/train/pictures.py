@@ -45,7 +45,8 @@ class Pictures(lightning.Callback):
         files = self._files(step)
         missing = not all(file.is_file() for file in files.values())
         if trainer.strategy.broadcast(missing) and step == trainer.global_step:
-            pictures = self._drawn()
+            with trainer.lightning_module.kept():
+                pictures = self._drawn()
             if trainer.is_global_zero:
                 for file, pixels in zip(files.values(), pictures, strict=True):
                     replace(file, encode_png(pixels))

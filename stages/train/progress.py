@@ -34,7 +34,7 @@ class Progress(lightning.Callback):
             point = self._curves.points[-1]
             heldout = "" if point.heldout_loss is None else f", held-out {point.heldout_loss:.3f}"
             self._bar.set_postfix_str(f"loss {self._curves.loss.item():.3f}{heldout}", refresh=False)
-        self._bar.update()
+        self._bar.update(trainer.global_step - self._bar.n)  # batches may be parts of a step
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Clear the line."""

@@ -11,6 +11,7 @@ from stages import denoising, pipelines
 from stages.config import settings
 
 Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0)]
 Side = Annotated[int, Field(gt=0, multiple_of=8)]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
@@ -37,16 +38,39 @@ class Noise:
 
 @settings
 class Optimisation:
-    """How the adapter learns."""
+    """How the adapter learns from a batch."""
 
-    lr: Annotated[float, Field(gt=0)]  # the highest
-    warmup: Annotated[int, Field(ge=0)]  # steps up to it; then half a cosine down to a fiftieth
-    weight_decay: Annotated[float, Field(ge=0)]
     clip: Annotated[float, Field(gt=0)]  # norm of the gradient
     caption_dropout: Annotated[float, Field(ge=0, lt=1)]  # share of captions left empty, for guidance
     noise: Noise
     outside_mask: Annotated[float, Field(ge=0, le=1)]  # what an error outside a picture's mask counts; 1 ignores masks
     ema_decay: Annotated[float, Field(ge=0, lt=1)]  # of the averaged adapter that is kept; 0 keeps the last
+
+
+@settings
+class Schedule:
+    """How the rate changes in the course of a training."""
+
+    kind: Literal["constant", "linear", "cosine", "cosine_restarts", "polynomial"]
+    warmup: Annotated[int, Field(ge=0)]  # steps up to the highest rate
+    floor: Annotated[float, Field(ge=0, le=1)]  # share of the highest rate that is left at the end
+    cycles: Annotated[int, Field(gt=0)]  # of cosine_restarts
+    power: Annotated[float, Field(gt=0)]  # of polynomial; 1 is linear
+
+
+@settings
+class Choice:
+    """What is kept of a training, and when it ends."""
+
+    keep: Literal["last", "best"]  # weights
+    prior_margin: Share  # of the base's loss of the prior, by which the best step's may be higher
+    patience: Annotated[int, Field(ge=0)]  # points of the curves without a better one, after which it ends; 0 is never
+    min_delta: Share  # of the best held-out loss, by which a better one must be lower
+
+    @property
+    def heldout(self) -> bool:
+        """Whether held-out pictures are asked for."""
+        return self.keep == "best" or bool(self.patience)
 
 
 @settings
@@ -92,9 +116,19 @@ class Config:
     batch: Positive
     prior_share: Annotated[float, Field(ge=0, lt=1)]  # of each batch: pictures of what must not be lost
     prior_weight: Annotated[float, Field(ge=0)]  # what the error of one of these counts; the subject's counts 1
+    lr: Annotated[float, Field(gt=0)]  # the highest
+    text_lr: Annotated[float, Field(gt=0)]  # of text encoders, where they are trained
+    lora_plus: Annotated[float, Field(gt=0)]  # by which the rate of a LoRA's B matrices is multiplied
+    optimiser: dict[str, Any]  # one of ``stages.train.optimisers``, and its settings
+    schedule: Schedule
+    accumulate: Positive  # equal parts in which a batch is worked, when it does not fit into memory at once
     optimisation: Optimisation
+    choice: Choice
+    snapshots: Annotated[int, Field(ge=0)]  # steps between two adapters that are left on the way; 0 leaves none
     trainer: Trainer
     samples: Samples
+    checkpointing: bool  # activations are computed again instead of kept: less memory, more time
+    compile: bool  # networks, before they first run
     seed: int
     threads: Positive  # of torch: another number gives other bits
     curve_every: Positive  # steps between two points of the curves

@@ -4,14 +4,16 @@ import hashlib
 import logging
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages import adapters, embeddings, families, machine, pipelines, tables, tracking
 from stages.embeddings import Embeddings
-from stages.errors import ModelError
+from stages.errors import ConfigError, ModelError
 from stages.families import Family
 from stages.records import ROLES, Failure, Point, Report, Role, Sample
+from stages.train import descent, networks, optimisers
 from stages.train.batches import Batches, Plan
 from stages.train.settings import Config
 
@@ -25,6 +27,7 @@ __all__ = ["Config", "run"]
 log = logging.getLogger(__name__)
 
 ADAPTER = "adapter.safetensors"
+SNAPSHOTS = "checkpoints"
 
 
 def run(config: Config, *, base: Path, prepared: Path, encoded: Path, out: Path) -> Report:
@@ -34,15 +37,15 @@ def run(config: Config, *, base: Path, prepared: Path, encoded: Path, out: Path)
         ConfigError: when the settings do not fit the family.
         ModelError: when the family's network has no layer of ``targets``.
     """
-    from stages.train import distributed
+    from stages.train import checkpoints, distributed
     from stages.train.figures import Figures
 
     distributed.use_own_device()
     machine.use_threads(config.threads)
     samples = tables.read(prepared, Sample)
-    known = embeddings.read(encoded)
     family = families.build(config.family, base, precision=config.base_precision)
-    refuse_unfit(family, config)
+    refuse_unfit(family, config, samples)
+    known = embeddings.read(encoded)
     add_adapter(family, config)
     training = digest(config, base, encoded, prepared)
     checkpoint = machine.cache("train") / f"{training}.ckpt"
@@ -51,12 +54,14 @@ def run(config: Config, *, base: Path, prepared: Path, encoded: Path, out: Path)
     points = fit(family, config, samples, known, checkpoint, watching)
     family.save_adapter(out / ADAPTER)
     tables.write(out, Point, points)
-    unseen = left_out(_plan(samples, config))
+    unseen = left_out(replace(_plan(samples, config), steps=points[-1].step))  # it may have ended early
     tables.write(out, Failure, unseen)
     _keep_pictures(checkpoint.with_suffix(""), out / "samples")
     tracking.remember(out, tracking.by_this_code(training), _told(figures))
-    checkpoint.unlink(missing_ok=True)
-    return {**_report(points, family, samples), "unseen": len(unseen)}
+    if config.snapshots:
+        shutil.copytree(checkpoints.snapshots(checkpoint), out / SNAPSHOTS, dirs_exist_ok=True)
+    checkpoints.remove(checkpoint)
+    return {**_report(points, family, config, samples), "unseen": len(unseen)}
 
 
 def watchers(
@@ -76,21 +81,41 @@ def watchers(
     return watching
 
 
-def refuse_unfit(family: Family, config: Config) -> None:
-    """Say what the family cannot do before anything large is loaded.
+def refuse_unfit(family: Family, config: Config, samples: Sequence[Sample]) -> None:
+    """Say what does not fit together before anything large is loaded.
 
     Raises:
-        ConfigError: when its process has no such weighting, or its weights bear no such adapter.
+        ConfigError: when the family's process has no such weighting, its weights bear no such adapter, the optimiser takes
+            no such schedule, rates or average, this machine lacks what is asked for, a batch has no such parts, or there are
+            no held-out pictures to choose by.
     """
     import torch
 
-    from stages.train import trainer
+    from stages.train import choice, trainer
 
     quantised = config.base_precision in pipelines.QUANTISED
     trainer.refuse_unfit(config.trainer, batch=config.batch, quantised=quantised)
+    if config.batch % (config.accumulate * config.trainer.ranks):
+        raise ConfigError(
+            f"train.accumulate: {config.batch} pictures have no {config.accumulate} equal parts for each of "
+            f"{config.trainer.ranks} processes; give a divisor"
+        )
     adapters.refuse_unfit(wanted(config), quantised=quantised)
+    descent.refuse_unfit(descending(config), ema_decay=config.optimisation.ema_decay)
+    networks.refuse_unfit(compile_them=config.compile)
+    choice.refuse_unfit(config.choice, samples)
     middle_B = family.process.levels(torch.tensor([0.5]), (8, 8))
     family.process.weight(middle_B, config.optimisation.noise.weighting)
+
+
+def descending(config: Config) -> descent.Descent:
+    """How ``config`` lets the weights go down."""
+    return descent.Descent(
+        optimiser=optimisers.build(config.optimiser),
+        schedule=config.schedule,
+        rates=descent.Rates(lr=config.lr, text_lr=config.text_lr, b_ratio=config.lora_plus),
+        steps=config.steps,
+    )
 
 
 def add_adapter(family: Family, config: Config) -> None:
@@ -124,39 +149,49 @@ def fit(
     checkpoint: Path,
     extra: "Sequence[lightning.Callback]" = (),
 ) -> list[Point]:
-    """Train until ``config.steps``, from ``checkpoint`` where it exists, and give the curves. ``extra`` may stop it."""
-    import torch
+    """Train until ``config.steps``, from ``checkpoint`` where it exists, and give the curves. ``extra`` may stop it.
 
-    from stages.train import distributed, loading, sharding, trainer
-    from stages.train.checkpoints import Checkpoints
+    Raises:
+        ModelError: when the loss or a weight is no finite number, or the checkpoint is of other settings.
+        DarkroomError: when the disk is full.
+    """
+    from stages.train import checkpoints, choice, distributed, loading, sharding, trainer
     from stages.train.curves import Curves
+    from stages.train.guard import Guard, refuse_broken
     from stages.train.module import Adaptation
     from stages.train.progress import Progress
 
-    done = torch.load(checkpoint, weights_only=True)["global_step"] if checkpoint.is_file() else 0
-    measure = heldout_losses(family, samples, known, seed=config.seed)
+    resumed, done = checkpoints.newest(checkpoint) or (None, 0)
+    plan = _plan(samples, config)
+    module = Adaptation(family, config.optimisation, descending(config), empty=known.empty, seed=config.seed)
+    measure = module.kept()(heldout_losses(family, samples, known, seed=config.seed))
     curves = Curves(measure, every=config.curve_every, steps=config.steps)
-    callbacks = [
-        distributed.OneStart(),
-        curves,
-        Checkpoints(checkpoint, every=config.checkpoint_every),
-        Progress(curves, steps=config.steps),
-    ]
-    module = Adaptation(family, config.optimisation, empty=known.empty, steps=config.steps, seed=config.seed)
+    chooser = choice.Chooser(config.choice, curves)
+    callbacks = [distributed.OneStart(), Guard(plan, checkpoint), curves, chooser, Progress(curves, steps=config.steps)]
+    if config.snapshots:
+        folder = checkpoints.snapshots(checkpoint)
+        callbacks.append(checkpoints.Snapshots(family.save_adapter, folder, every=config.snapshots))
+    callbacks.append(checkpoints.Checkpoints(checkpoint, every=config.checkpoint_every))
+    networks.prepare(family, checkpointing=config.checkpointing, compile_them=config.compile)
     sharing = [sharding.SharedBase(module.networks)] if config.trainer.strategy == trainer.SHARDED else []
     built = trainer.build(
-        [*sharing, *callbacks, *extra], config.trainer, steps=config.steps, clip=config.optimisation.clip
+        [*sharing, *callbacks, *extra],
+        config.trainer,
+        steps=config.steps,
+        accumulate=config.accumulate,
+        clip=config.optimisation.clip,
     )
-    plan = _plan(samples, config)
-    batches = Batches(plan, start=done, rank=built.global_rank, ranks=built.world_size)
-    places = loading.Places(batches, start=done)
+    share = {"rank": built.global_rank, "ranks": built.world_size, "portions": config.accumulate}
+    places = loading.Places(Batches(plan, start=done, **share), start=done)
     with distributed.together(built):
         built.fit(
             module.train(),
             loading.shared(plan, known, places, prior_weight=config.prior_weight),
-            ckpt_path=checkpoint if done else None,
+            ckpt_path=resumed,
             weights_only=True,
         )
+    chooser.put_back(module)
+    refuse_broken(module.weights(), step=curves.points[-1].step, checkpoint=checkpoint)
     return curves.points
 
 
@@ -220,16 +255,28 @@ def _told(figures: "Figures") -> dict[str, float]:
 
 def _plan(samples: Sequence[Sample], config: Config) -> Plan:
     chosen = [sample for sample in samples if sample.split == "train"]
-    return Plan(samples=chosen, size=config.batch, prior_share=config.prior_share, steps=config.steps, seed=config.seed)
+    return Plan(
+        samples=chosen,
+        size=config.batch,
+        prior_share=config.prior_share,
+        steps=config.steps,
+        seed=config.seed,
+    )
 
 
-def _report(points: Sequence[Point], family: Family, samples: Sequence[Sample]) -> Report:
+def _report(points: Sequence[Point], family: Family, config: Config, samples: Sequence[Sample]) -> Report:
+    """What came of it. The held-out losses are of what is kept; with ``keep: best`` they are lower than honest ones."""
+    from stages.train import choice
+
     first, last = points[0], points[-1]
+    best = choice.best(points, prior_margin=config.choice.prior_margin)
+    kept = best if best and config.choice.keep == "best" else last
     numbers = {
         "loss": last.loss,
-        "heldout_loss": last.heldout_loss,
+        "heldout_loss": kept.heldout_loss,
         "heldout_loss_before": first.heldout_loss,
-        "prior_loss": last.prior_loss,
+        "prior_loss": kept.prior_loss,
+        "best_step": best.step if best else None,
         "prior_loss_before": first.prior_loss,
         "steps": last.step,
         "weights": sum(weight.numel() for weight in adapters.weights(family.networks)),

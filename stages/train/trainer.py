@@ -41,8 +41,10 @@ def refuse_unfit(wanted: Trainer, *, batch: int, quantised: bool) -> None:
         raise ConfigError("train.trainer.precision: 16-mixed needs a GPU; give 32-true or bf16-mixed")
 
 
-def build(callbacks: Sequence[lightning.Callback], wanted: Trainer, *, steps: int, clip: float) -> lightning.Trainer:
-    """A trainer for one epoch of ``steps`` batches, gradients cut to a norm of ``clip``."""
+def build(
+    callbacks: Sequence[lightning.Callback], wanted: Trainer, *, steps: int, accumulate: int, clip: float
+) -> lightning.Trainer:
+    """A trainer for one epoch of ``steps`` batches in ``accumulate`` parts each, gradients cut to a norm of ``clip``."""
     # Its remarks on workers, loggers and checkpoints within an epoch do not apply here.
     for library in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(library).setLevel(logging.ERROR)
@@ -56,6 +58,7 @@ def build(callbacks: Sequence[lightning.Callback], wanted: Trainer, *, steps: in
         precision=wanted.precision,
         max_steps=steps,
         max_epochs=1,
+        accumulate_grad_batches=accumulate,
         gradient_clip_val=clip,
         callbacks=list(callbacks),
         logger=False,

@@ -45,7 +45,7 @@ def untrained_bases(tmp_path_factory):
 def fetched(out, family, **changes):
     origin = {"name": "hub", "family": family, "repo": "someone/model", "revision": "0" * 40, "folder": "", "file": ""}
     origin |= {"variant": "", "parts": list(PARTS[family])} | {name: str(value) for name, value in changes.items()}
-    return run(Config(train=False, origin=origin), shipped=out, out=out)
+    return run(Config(train=False, zero_terminal_snr=False, origin=origin), shipped=out, out=out)
 
 
 def weights(folder):

@@ -51,7 +51,7 @@ def facts(tiny_upstream, tiny_prepared, tiny_ruling):
 def test_the_card_says_what_it_is(facts):
     text = card.written(facts)
     assert text.startswith("# darkroom-lora\n\nA LoRA for Tiny (Apache-2.0), family `tiny`. It was taught: coins.")
-    assert "the adapter at the end of training (heldout_loss 0.1, the best of 3)." in text
+    assert "the adapter as training left it (heldout_loss 0.1, the best of 3)." in text
     assert "Result `0123456789abcdef`" in text
     assert text.endswith("`dvc repro`.\n")
 

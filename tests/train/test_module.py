@@ -1,29 +1,36 @@
 import ast
 import dataclasses
-import math
 from pathlib import Path
 
 import pytest
 import torch
 
 from stages import denoising, families
-from stages.train import module, noise
+from stages.train import module, noise, optimisers
+from stages.train.descent import Descent, Rates
 from stages.train.loading import Batch
-from stages.train.module import Adaptation, Optimisation
+from stages.train.module import Adaptation
+from stages.train.settings import Optimisation, Schedule
 
 SOURCE = Path(module.__file__)
 
 
 @pytest.fixture
-def adaptation(tiny_base, tiny_noise, tiny_adapter):
+def plain_descent():
+    adamw = optimisers.build({"name": "adamw", "betas": [0.9, 0.99], "weight_decay": 0.0})
+    schedule = Schedule(kind="constant", warmup=0, floor=0.0, cycles=1, power=1.0)
+    return Descent(optimiser=adamw, schedule=schedule, rates=Rates(lr=0.01, text_lr=0.01, b_ratio=1.0), steps=100)
+
+
+@pytest.fixture
+def adaptation(tiny_base, plain_descent, tiny_noise, tiny_adapter):
     def build(*, text_targets=(), **others):
-        how = {"lr": 0.01, "warmup": 4, "weight_decay": 0.0, "clip": 1.0}
-        how |= {"caption_dropout": 0.0, "noise": tiny_noise(), "outside_mask": 0.1, "ema_decay": 0.0}
+        how = {"clip": 1.0, "caption_dropout": 0.0, "noise": tiny_noise(), "outside_mask": 0.1, "ema_decay": 0.0}
         family = families.build("tiny", tiny_base)
         torch.manual_seed(0)
         family.add_adapter(tiny_adapter(targets=("to_q", "conv1"), text_targets=text_targets))
         empty = {name: value[0] for name, value in family.encode_prompts([""]).items()}
-        return Adaptation(family, Optimisation(**(how | others)), empty=empty, steps=100, seed=0)
+        return Adaptation(family, Optimisation(**(how | others)), plain_descent, empty=empty, seed=0)
 
     return build
 
@@ -49,16 +56,6 @@ def test_the_module_fits_a_page_and_knows_no_family():
     assert "stages.families.Family" in names
     assert not [name for name in names if name.startswith("stages.families.") and name != "stages.families.Family"]
     assert not [name for name in names if "diffusers" in name or "peft" in name]
-
-
-def test_the_rate_warms_up_and_falls_to_a_fiftieth(adaptation):
-    rate = adaptation()._rate
-    assert [rate(step) / (0.02 + 0.49 * (1 + math.cos(math.pi * step / 100))) for step in range(6)] == pytest.approx(
-        [0.2, 0.4, 0.6, 0.8, 1.0, 1.0]
-    )
-    assert rate(50) == pytest.approx(0.51)
-    assert rate(100) == pytest.approx(0.02)
-    assert rate(150) == pytest.approx(0.02)
 
 
 def test_the_optimizer_holds_the_adapter_alone(adaptation):
@@ -167,17 +164,26 @@ def test_a_checkpoint_holds_the_adapter_and_not_the_base(adaptation):
 
 def test_the_average_is_what_is_kept_at_the_end(adaptation):
     one = adaptation(ema_decay=0.5)
-    weights = one._weights()
+    weights = one.weights()
     one._average = [torch.full_like(weight, 2.0) for weight in weights]
     one.on_train_end()
     assert all((weight == 2.0).all() for weight in weights)
 
 
+def test_what_would_be_kept_is_in_place_for_a_block_and_then_what_is_learned_with(adaptation):
+    one = adaptation(ema_decay=0.5)
+    before = [weight.detach().clone() for weight in one.weights()]
+    one._average = [torch.full_like(weight, 2.0) for weight in before]
+    with one.kept():
+        assert all((weight == 2.0).all() for weight in one.weights())
+    assert all(torch.equal(weight, old) for weight, old in zip(one.weights(), before, strict=True))
+
+
 def test_without_an_average_the_last_weights_are_kept(adaptation):
     one = adaptation()
-    before = [weight.detach().clone() for weight in one._weights()]
+    before = [weight.detach().clone() for weight in one.weights()]
     one.on_train_end()
-    assert all(torch.equal(weight, old) for weight, old in zip(one._weights(), before, strict=True))
+    assert all(torch.equal(weight, old) for weight, old in zip(one.weights(), before, strict=True))
 
 
 def test_the_first_and_the_last_picture_of_a_batch_meet_the_noisiest_timesteps_alike(adaptation, batch):

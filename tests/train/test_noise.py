@@ -108,4 +108,4 @@ def test_a_weighting_that_the_family_does_not_have_is_refused_before_anything_is
     shutil.copytree(tiny_base / "scheduler", tmp_path / "base" / "scheduler")
     config = tiny_training(noise=tiny_noise(weighting="cosmap"))
     with pytest.raises(ConfigError, match="a diffusion has uniform, min_snr and debiased"):
-        stage.refuse_unfit(families.build("tiny", tmp_path / "base"), config)
+        stage.refuse_unfit(families.build("tiny", tmp_path / "base"), config, [])

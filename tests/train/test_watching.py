@@ -1,5 +1,6 @@
 """What looks at a training: figures, pictures, live curves, the line of progress. None may change it."""
 
+import contextlib
 import io
 import json
 import sys
@@ -101,6 +102,7 @@ def trainer_at(step, **others):
     strategy = SimpleNamespace(broadcast=lambda value: value, reduce=lambda value, **_: value, root_device="cpu")
     optimizer = SimpleNamespace(param_groups=[{"lr": 0.1}])
     values = {"global_step": step, "strategy": strategy, "is_global_zero": True, "optimizers": [optimizer]}
+    values["lightning_module"] = SimpleNamespace(kept=contextlib.nullcontext)
     return SimpleNamespace(**(values | {"callbacks": [], "accumulate_grad_batches": 1} | others))
 
 
