@@ -27,7 +27,7 @@ class Gate:
     metric: str  # better than the base's and than the champion's, by the interval
     kept: tuple[str, ...]  # scores of what must not be lost
     ceilings: dict[str, Annotated[float, Field(ge=0)]]  # of scores: more is too much
-    restricted: bool  # whether a version that must not be published or sold may become champion
+    in_house: bool  # whether a version that must not be published or sold may become champion
     resamples: Annotated[int, Field(gt=0)]  # of the bootstrap
     seed: int
 
@@ -87,7 +87,7 @@ def publication(restricted: str, gate: Gate) -> Finding:
     """Whether ``restricted``, what must not be done with a version, keeps it from being champion."""
     if not restricted:
         return Finding("met", "may be published and sold", final=True)
-    return Finding("met" if gate.restricted else "open", f"is {restricted}", final=True)
+    return Finding("met" if gate.in_house else "open", f"is {restricted}", final=True)
 
 
 def whole(found: Sequence[Finding]) -> State:

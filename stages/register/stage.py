@@ -128,7 +128,7 @@ def tags(ruling: Ruling) -> dict[str, str]:
 def _say_restrictions(ruling: Ruling, asked: Gate) -> None:
     if barred := ", ".join(rights.restrictions(ruling)):
         log.warning("register: %s, says the policy %s: the version is tagged so", barred, ruling.policy)
-        if not asked.restricted:
+        if not asked.in_house:
             log.warning("register: the alias %s stays where it is", versions.CANDIDATE)
 
 
@@ -154,7 +154,7 @@ def _registration(config: Config, facts: card.Facts, base: Path, exported: Path,
     primary = gate.of(facts.scores, config.gate.metric, facts.chosen.id)
     return versions.Registration(
         name=config.name,
-        candidate=config.gate.restricted or not barred,
+        candidate=config.gate.in_house or not barred,
         code=Path(__file__).with_name("served.py"),
         artifacts=_artifacts(config, base, exported, out),
         config=_served(config, base),

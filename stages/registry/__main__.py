@@ -91,7 +91,7 @@ COMMANDS = {"list": list_versions, "compare": compare, "promote": promote, "relo
 
 def _way_out(found: Sequence[gate.Finding]) -> str:
     if not promotion.promotable(found):
-        return "register.gate.restricted=true takes such a version"
+        return "register.gate.in_house=true takes such a version"
     return 'what is open or failed may be overruled: --anyway "the reason"'
 
 

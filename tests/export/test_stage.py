@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from stages import families, tables
 from stages.export.stage import run
@@ -46,16 +46,18 @@ def test_both_files_draw_what_the_trained_adapter_draws(tiny_base, tiny_trained,
 
 
 def test_a_checkpoint_that_is_recommended_is_what_leaves(folders, tiny_trained, tiny_export, tmp_path):
-    checkpoint = min((tiny_trained / "checkpoints").glob("*.safetensors"))
-    chosen = Recommendation(id=f"step-{checkpoint.stem}", reason="the best of 2")
-    tables.write(folders["evaluated"], Recommendation, [chosen])
-    run(tiny_export(), **folders)
-    left, kept = load_file(folders["out"] / "adapter.safetensors"), load_file(checkpoint)
-    assert left.keys() == kept.keys()
-    assert all((left[name] == kept[name]).all() for name in kept)
-    last = load_file(tiny_trained / "adapter.safetensors")
-    assert any((left[name] != last[name]).any() for name in last)
-    assert metadata(folders["out"] / "adapter.safetensors")["ss_steps"] == str(int(checkpoint.stem))
+    trained = shutil.copytree(tiny_trained, tmp_path / "trained")
+    last = load_file(trained / "adapter.safetensors")
+    checkpoint = trained / "checkpoints" / "00000006.safetensors"
+    checkpoint.parent.mkdir(exist_ok=True)
+    said = metadata(trained / "adapter.safetensors")
+    save_file({name: tensor / 2 for name, tensor in last.items()}, checkpoint, said)
+    tables.write(folders["evaluated"], Recommendation, [Recommendation(id="step-00000006", reason="the best of 2")])
+    run(tiny_export(), **(folders | {"trained": trained}))
+    left = load_file(folders["out"] / "adapter.safetensors")
+    assert left.keys() == last.keys()
+    assert all((left[name] == last[name] / 2).all() for name in last)
+    assert metadata(folders["out"] / "adapter.safetensors")["ss_steps"] == "6"
 
 
 def test_the_files_say_how_it_was_trained_and_on_whose_pictures(tiny_exported, tiny_prepared):

@@ -10,7 +10,7 @@ ASKED = Gate(
     metric="heldout_loss",
     kept=("prior_loss",),
     ceilings={"copy_rate": 0.05},
-    restricted=False,
+    in_house=False,
     resamples=200,
     seed=0,
 )
@@ -115,7 +115,7 @@ def test_what_must_not_be_published_needs_the_configurations_word():
     assert gate.publication("", ASKED).state == "met"
     found = gate.publication("not for publication", ASKED)
     assert (found.state, found.words, found.final) == ("open", "is not for publication", True)
-    assert gate.publication("not commercial", replace(ASKED, restricted=True)).state == "met"
+    assert gate.publication("not commercial", replace(ASKED, in_house=True)).state == "met"
 
 
 def test_readings_are_those_of_the_arm_the_metric_and_the_subject():

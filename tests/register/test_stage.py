@@ -22,7 +22,7 @@ def score(id, verdict):
 
 
 def config(**others):
-    asked = {"metric": "heldout_loss", "kept": ("prior_loss",), "ceilings": {"copy_rate": 0.6}, "restricted": False}
+    asked = {"metric": "heldout_loss", "kept": ("prior_loss",), "ceilings": {"copy_rate": 0.6}, "in_house": False}
     asked |= {name: others.pop(name) for name in list(others) if name in asked}
     values = {"experiment": "one", "name": "coins-lora", "promote": False}
     values |= {"gate": Gate(**asked, resamples=100, seed=0)}
@@ -207,6 +207,12 @@ def test_what_must_not_be_published_is_tagged_and_has_no_alias(tracked, restrict
     card, section, _ = described.partition(versions.SECTION)
     assert section
     assert card == (tmp_path / "third" / CARD).read_text() != free.description.partition(versions.SECTION)[0]
+
+
+def test_what_stays_in_the_house_is_champion_where_the_gate_takes_such(tracked, restricted, tmp_path):
+    run(config(embed_base_mb=0, promote=True, in_house=True), **restricted, out=tmp_path / "out")
+    assert tracked.get_registered_model("coins-lora").aliases == {"champion": 1}
+    assert "- met: is not for publication, not commercial\n" in versions.get("coins-lora", 1).description
 
 
 def test_what_must_not_be_published_is_refused_where_one_wants_that(tracked, restricted, tmp_path, caplog):

@@ -55,7 +55,7 @@ def test_versions_are_listed_compared_and_promoted(add, mlflow_client, capsys, c
     assert main(["promote", "1", "--anyway", "a way back"]) == 0
     caplog.clear()
     assert main(["promote", "4", "--anyway", "I want it"]) == 1
-    assert "register.gate.restricted=true takes such a version" in caplog.text
+    assert "register.gate.in_house=true takes such a version" in caplog.text
     assert aliases(mlflow_client) == {"champion": 1}
 
     capsys.readouterr()
