@@ -92,11 +92,13 @@ def read_lock(file: Path) -> Lock:
 def log_result(lock: Lock, experiment: str, logged: Logged) -> bool:
     """Write one finished run for ``lock.result``, unless there is one already; says whether it wrote.
 
-    A run that was broken off is removed and written anew. One that showed the training while it ran is completed.
+    A run that was broken off is removed and written anew. One that showed the training while it ran is completed. A run
+    that the launcher made is filled, whatever other runs there are of that result.
     """
     mlflow, client = connected()
     where = experiment_id(mlflow, client, experiment)
-    for run in client.search_runs([where], f"tags.`{RESULT}` = '{lock.result}'"):
+    alike = [] if os.environ.get("MLFLOW_RUN_ID") else client.search_runs([where], f"tags.`{RESULT}` = '{lock.result}'")
+    for run in alike:
         if run.info.status == "FINISHED":
             return False
         client.delete_run(run.info.run_id)
@@ -156,6 +158,36 @@ class _Run:
         if (name, step) not in self._pictures:
             self._client.log_image(self.id, _image(file), key=name, step=step)
             self._pictures.add((name, step))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launched:
+    """A run that a launcher made, and what its processes must know to fill it."""
+
+    id: str
+    store: str
+
+    def environment(self) -> dict[str, str]:
+        """The same as environment variables."""
+        return {"MLFLOW_RUN_ID": self.id, "MLFLOW_TRACKING_URI": self.store}
+
+
+def launch(name: str, title: str, *, parent: str, tags: Mapping[str, str]) -> Launched:
+    """A run in the experiment ``name`` that is under way, below the run ``parent`` where that is not empty."""
+    mlflow, client = connected()
+    below = {"mlflow.parentRunId": parent} if parent else {}
+    run = client.create_run(experiment_id(mlflow, client, name), run_name=title, tags={**tags, **_source(), **below})
+    return Launched(id=run.info.run_id, store=mlflow.get_tracking_uri())
+
+
+def conclude(run: Launched, status: str, *, numbers: Mapping[str, float], files: Sequence[Path]) -> None:
+    """End ``run`` as FINISHED, FAILED or KILLED, with what came of it."""
+    client = connected(run.store)[1]
+    filled = _Run(client, run.id)
+    filled.log([(name, 0, value) for name, value in numbers.items()])
+    for file in files:
+        client.log_artifact(run.id, str(file))
+    client.set_terminated(run.id, status)
 
 
 CURVES = ("loss", "rate", "heldout_loss", "prior_loss")
@@ -288,8 +320,8 @@ def _note(trained: Path) -> Path:
     return machine.cache("trainings") / f"{total.hexdigest()[:32]}.json"
 
 
-def connected() -> tuple[Any, Any]:
-    """MLflow and a client of the store, which is made if need be."""
+def connected(store: str = "") -> tuple[Any, Any]:
+    """MLflow and a client of ``store``, or else of the one that is configured, which is made if need be."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
@@ -298,7 +330,7 @@ def connected() -> tuple[Any, Any]:
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
 
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or own_store()
+    uri = store or os.environ.get("MLFLOW_TRACKING_URI") or own_store()
     if uri == own_store():
         _made(mlflow, root() / "mlflow.db")
     mlflow.set_tracking_uri(uri)

@@ -354,3 +354,18 @@ def test_what_is_remembered_belongs_to_the_very_files(tmp_path):
     assert tracking.recall(tmp_path / "trained") == ("t", {"seconds": 1.5})
     (tmp_path / "trained" / "adapter").write_text("2")
     assert tracking.recall(tmp_path / "trained") == ("", {})
+
+
+def test_a_launched_run_is_filled_and_concluded_below_its_parent(mlflow_client, tmp_path):
+    parent = tracking.launch("sweeps", "sweep one", parent="", tags={"darkroom.sweep": "train.rank=1,2"})
+    child = tracking.launch("sweeps", "0: train.rank=1", parent=parent.id, tags={})
+    assert child.environment() == {"MLFLOW_RUN_ID": child.id, "MLFLOW_TRACKING_URI": tracking.own_store()}
+    (tmp_path / "dvc.log").write_text("all went well")
+    tracking.conclude(child, "FINISHED", numbers={"loss": 0.5}, files=[tmp_path / "dvc.log"])
+    tracking.conclude(parent, "FAILED", numbers={}, files=[])
+    found = mlflow_client.get_run(child.id)
+    assert found.info.status == "FINISHED"
+    assert found.data.metrics == {"loss": 0.5}
+    assert found.data.tags["mlflow.parentRunId"] == parent.id
+    assert [each.path for each in mlflow_client.list_artifacts(child.id)] == ["dvc.log"]
+    assert mlflow_client.get_run(parent.id).info.status == "FAILED"

@@ -10,8 +10,9 @@ from stages.images import Pixels
 
 PSNR_CAP = 100.0  # dB; equal pictures would have infinity, which no table and no plot can hold
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # the paper's, fine to coarse
-_RADIUS = 5  # of the 11-tap window
-LEAST_SIDE = (2 * _RADIUS + 1) * 2 ** (len(SCALE_WEIGHTS) - 1)  # pixels: 176, for a window at the coarsest scale
+_RADIUS = 5
+WINDOW = 2 * _RADIUS + 1  # pixels: the side of the window, and the least of a picture
+LEAST_SIDE = WINDOW * 2 ** (len(SCALE_WEIGHTS) - 1)  # pixels: 176, for a window at the coarsest scale
 
 
 def psnr(one: Pixels, other: Pixels) -> float:
@@ -79,6 +80,6 @@ def _halved(image: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _blurred(image: NDArray[np.float64]) -> NDArray[np.float64]:
     """The Gaussian mean around each pixel whose window lies inside the picture."""
-    kernel = np.asarray(cv2.getGaussianKernel(2 * _RADIUS + 1, 1.5, cv2.CV_64F))
+    kernel = np.asarray(cv2.getGaussianKernel(WINDOW, 1.5, cv2.CV_64F))
     blurred = cv2.sepFilter2D(image, cv2.CV_64F, kernel, kernel)
     return np.asarray(blurred[_RADIUS:-_RADIUS, _RADIUS:-_RADIUS], dtype=np.float64)

@@ -17,6 +17,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
+
+from stages import tracking
 from stages.errors import ConfigError, DarkroomError
 from stages.sweep import jobs, results, workspace
 from stages.tables import replace
@@ -48,12 +51,41 @@ def _swept(project: Path, arguments: list[str]) -> int:
 
     folder = project / "multirun" / name(project, arguments)
     workspace.snapshot(project, folder / "project")
-    replace(folder / "sweep.json", json.dumps({"project": str(project), "arguments": arguments}).encode())
+    run = _launched(folder, arguments)
+    told = {"project": str(project), "arguments": arguments, "run": run.id if run else ""}
+    replace(folder / "sweep.json", json.dumps(told).encode())
     conf = folder / "project" / "conf"
     sys.path.insert(0, str(conf))  # where Hydra looks for hydra_plugins
     sys.argv = [sys.argv[0], *arguments, f"hydra.sweep.dir={folder}"]
-    hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(jobs.run)()
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(jobs.run)()
+    finally:
+        _concluded(folder, run)
     return _said(folder)
+
+
+def _launched(folder: Path, arguments: Sequence[str]) -> tracking.Launched | None:
+    """The sweep's run in MLflow, where the project logs there; each start has one of its own."""
+    file = folder / "project" / "conf" / "track.yaml"
+    if not file.is_file():
+        return None
+    experiment = yaml.safe_load(file.read_bytes())["track"]["experiment"]
+    return tracking.launch(experiment, f"sweep {folder.name}", parent="", tags={"darkroom.sweep": " ".join(arguments)})
+
+
+def _concluded(folder: Path, run: tracking.Launched | None) -> None:
+    """End the sweep's run with its table, its picture and the best job's objectives."""
+    outcomes = results.read(folder)
+    if run is None or not outcomes:
+        return
+    goals = _goals(folder)
+    results.picture(outcomes, goals, folder / "sweep.png")
+    replace(folder / "sweep.txt", results.table(outcomes, goals).encode())
+    best = outcomes[results.ranked(outcomes, goals[0])[0]]
+    numbers = {f"best/{goal.name}": best.numbers[goal.name] for goal in goals if goal.name in best.numbers}
+    files = [file for file in (folder / "sweep.png", folder / "sweep.txt") if file.is_file()]
+    whole = all(outcome.status != "failed" for outcome in outcomes.values())
+    tracking.conclude(run, "FINISHED" if whole else "FAILED", numbers=numbers, files=files)
 
 
 def _said(folder: Path) -> int:
@@ -68,8 +100,6 @@ def _said(folder: Path) -> int:
 
 
 def _goals(folder: Path) -> list[results.Goal]:
-    import yaml
-
     values = yaml.safe_load(next(folder.glob("*/project/params.yaml")).read_bytes())["sweep"]
     pairs = zip(values["objectives"], values["directions"], strict=True)
     return [results.Goal(name=name, direction=direction) for name, direction in pairs]

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from stages import params
+from stages import params, tracking
 from stages.errors import TableError
 from stages.sweep import trials, workspace
 from stages.tables import replace
@@ -75,12 +75,17 @@ def objectives(outcome: Outcome, names: Sequence[str]) -> tuple[float, ...]:
 
 def _done(values: "DictConfig", folder: Path, sweep: Path, overrides: Sequence[str]) -> Outcome:
     begun = time.monotonic()
-    project, copy = Path(json.loads((sweep / "sweep.json").read_bytes())["project"]), folder / "project"
+    told = json.loads((sweep / "sweep.json").read_bytes())
+    project, copy = Path(told["project"]), folder / "project"
     workspace.make(sweep / "project", project, copy)
     replace(copy / "params.yaml", params.resolved(values).encode())
     watch = trials.Watch(sweep, folder)
-    code = _reproduced(project, copy, watch)
+    launched = _launched(values, told["run"], f"{folder.name}: {' '.join(overrides)}")
+    code = _reproduced(project, copy, watch, launched.environment() if launched else {})
     status: Status = "pruned" if watch.given_up else "failed" if code else "finished"
+    if launched:
+        ended = {"finished": "FINISHED", "failed": "FAILED", "pruned": "KILLED"}[status]
+        tracking.conclude(launched, ended, numbers={}, files=[folder / "dvc.log"])
     return Outcome(
         status=status,
         overrides=overrides,
@@ -90,10 +95,15 @@ def _done(values: "DictConfig", folder: Path, sweep: Path, overrides: Sequence[s
     )
 
 
-def _reproduced(project: Path, copy: Path, watch: trials.Watch) -> int:
+def _launched(values: "DictConfig", parent: str, title: str) -> tracking.Launched | None:
+    """The job's run below the sweep's in MLflow; none where the project logs nothing there."""
+    return tracking.launch(values.track.experiment, title, parent=parent, tags={}) if parent else None
+
+
+def _reproduced(project: Path, copy: Path, watch: trials.Watch, run: Mapping[str, str]) -> int:
     """The exit code of DVC; meanwhile ``watch`` looks at the training."""
     command = [sys.executable, "-m", "stages.sweep.flight", str(project / ".dvc" / "tmp" / "flight"), LAST]
-    environment = os.environ | watch.environment()
+    environment = os.environ | watch.environment() | dict(run)
     with (copy.parent / "dvc.log").open("wb") as log:
         process = subprocess.Popen(  # noqa: S603
             command, cwd=copy, env=environment, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL

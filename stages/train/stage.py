@@ -68,16 +68,18 @@ def watchers(
     family: Family, config: Config, samples: Sequence[Sample], figures: "Figures", training: str
 ) -> "list[lightning.Callback]":
     """What looks at the training named ``training`` and changes nothing of it."""
-    from stages.train import live, pictures
+    from stages.train import live, pictures, watched
 
     spool = machine.cache("live") / f"{training}.jsonl"
     shown = live.Live(figures, spool, training=tracking.by_this_code(training), steps=config.steps)
     watching: list[lightning.Callback] = [figures, *([shown] if live.wanted() else [])]
     prompts = pictures.prompts_of(config.samples, samples)
     if config.samples.every and prompts:
-        folder = machine.cache("train") / training
-        drawn = pictures.Pictures(family, config.samples, folder, prompts=prompts, show=shown.add_pictures)
+        place = machine.cache("train") / training
+        drawn = pictures.Pictures(family, config.samples, place, prompts=prompts, show=shown.add_pictures)
         watching.append(drawn)
+    if folder := watched.folder():
+        watching.append(watched.Watched(folder))
     return watching
 
 

@@ -26,7 +26,7 @@ def flat(colour):
 
 
 def test_every_embedder_is_tested_here():
-    assert plugins.names("stages.evaluate.embedders") == ["filters"]
+    assert plugins.names("stages.evaluate.embedders") == ["clip", "dinov2", "filters"]  # models: test_features.py
 
 
 def test_a_picture_becomes_54_numbers(embed):

@@ -23,12 +23,16 @@ PARTS = {
     "diversity": {},
     "drift": {},
     "copy_rate": {"factor": 0.5},
+    "similarity": {},
 }
-BASE_ALONE = {"psnr_round_trip", "ssim_round_trip", "fd_filters_null", "fd_prior_filters_null"}
+WITH_MODELS = {"judged", "clip_t"}  # tested by themselves
+BASE_ALONE = {
+    *("psnr_round_trip", "ssim_round_trip", "fd_filters_null", "fd_prior_filters_null", "similarity_filters_ceiling")
+}
 COMPARED = {
     *("heldout_loss", "prior_loss", "psnr_image_to_image", "ssim_image_to_image", "fd_filters", "fd_prior_filters"),
     *("kid_filters", "cmmd_filters", "precision_filters", "recall_filters", "density_filters", "coverage_filters"),
-    *("diversity_filters", "drift_filters", "copy_rate"),
+    *("diversity_filters", "drift_filters", "copy_rate", "similarity_filters"),
 }
 
 
@@ -72,7 +76,7 @@ def by_name(out):
 
 
 def test_every_metric_is_asked_here():
-    assert set(PARTS) == set(plugins.names("stages.evaluate.metrics")) - {"judged"}
+    assert set(PARTS) == set(plugins.names("stages.evaluate.metrics")) - WITH_MODELS
 
 
 def test_every_score_of_both_roles_is_there(evaluated):
@@ -91,7 +95,8 @@ def test_the_report_holds_every_number(evaluated):
     assert report["heldout_loss/delta"] == rows["heldout_loss"].delta
     assert "psnr_round_trip/adapter" not in report
     assert all(math.isfinite(number) for number in report.values())
-    assert len(report) == 5 * len(COMPARED) + 3 * 2 + 2
+    landmarks = 3  # with no interval
+    assert len(report) == 5 * len(COMPARED) + 3 * 2 + landmarks
 
 
 def test_the_losses_are_those_of_the_training_curves(evaluated, tiny_trained):
@@ -151,6 +156,25 @@ def test_a_judge_scores_both_roles(config, folders, tmp_path):
     assert set(rows) == {"judged_right_subject", "judged_right_prior"}
     assert rows["judged_right_subject"].count == 6
     assert rows["judged_right_prior"].better == "higher"
+
+
+def test_models_that_see_and_read_score_both_roles(config, folders, eyes, tmp_path):
+    weights = {name: {"repo": "nobody/nothing", "revision": "0" * 40, "folder": str(eyes[name])} for name in eyes}
+    embedders = {name: {"name": name, "weights": weights[name]} for name in eyes}
+    metrics = {
+        "clip_t": {"name": "clip_t", "embedder": "clip", "margin": 0.1},
+        "similarity": {"name": "similarity"},
+        "frechet": {"name": "frechet", "margin": 0.1},
+    }
+    preference = Preference(metric="similarity", by="dino_i", keep=("retention",), ceilings={})
+    run(config(embedders=embedders, metrics=metrics, recommend=preference), **folders, out=tmp_path)
+    rows = by_name(tmp_path)
+    assert {"clip_t", "clip_t_cut", "retention", "clip_i", "clip_i_ceiling", "dino_i", "fd_dinov2"} <= set(rows)
+    assert rows["clip_t"].count == 6
+    assert rows["clip_t_cut"].base == 0
+    for name in ("clip_t", "retention", "clip_i", "dino_i"):
+        assert -1 <= rows[name].base != rows[name].adapter <= 1
+    assert rows["clip_i"].definition != rows["dino_i"].definition
 
 
 @pytest.fixture

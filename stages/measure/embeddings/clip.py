@@ -5,11 +5,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from stages import pinned
+from stages import pinned, vision
 from stages.config import settings
 from stages.images import Pixels
-from stages.measure import weights
-from stages.measure.weights import Eye, Weights
+from stages.vision import Eye, Weights
 
 
 @settings
@@ -33,7 +32,7 @@ class Clip:
 
     @cached_property
     def _eye(self) -> Eye:
-        return weights.load(self._weights, auto="CLIPVisionModelWithProjection")
+        return vision.load(self._weights, auto="CLIPVisionModelWithProjection")
 
     def __call__(self, pixels: Pixels) -> NDArray[np.float32]:
         """float32[D], of length 1."""

@@ -2,13 +2,12 @@
 
 from functools import cached_property
 
-from stages import pinned
+from stages import pinned, vision
 from stages.config import settings
 from stages.errors import ModelError
 from stages.images import Pixels
-from stages.measure import weights
 from stages.measure.nsfw import Classifier
-from stages.measure.weights import Eye, Weights
+from stages.vision import Eye, Weights
 
 
 @settings
@@ -33,7 +32,7 @@ class Labelled:
 
     @cached_property
     def _eye(self) -> Eye:
-        return weights.load(self._config.weights, auto="AutoModelForImageClassification")
+        return vision.load(self._config.weights, auto="AutoModelForImageClassification")
 
     @cached_property
     def _place(self) -> int:

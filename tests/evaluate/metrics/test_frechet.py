@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.evaluate.metrics.frechet import distance
+from stages.evaluate.metrics.frechet import distance, resampled
 
 
 def with_covariance(rng, mean, root, count):
@@ -93,3 +93,18 @@ def test_scaling_both_scales_it_by_the_square(seed, scale):
 def test_the_order_of_pictures_does_not_matter(seed):
     one, other = two(seed)
     assert distance(one[::-1], np.roll(other, 3, axis=0)) == pytest.approx(distance(one, other), rel=1e-9)
+
+
+@pytest.mark.parametrize("reals", [5, 30, 90], ids=["few", "as many", "more than features"])
+@pytest.mark.parametrize("width", [12, 64], ids=["few features", "many features"])
+def test_the_distance_of_what_is_picked_is_that_of_those_pictures(width, reals):
+    rng = np.random.default_rng(0)
+    drawn, real = 3 + rng.standard_normal((30, width)) * 2, rng.standard_normal((reals, width)) - 1
+    squared = resampled(drawn, real)
+    for picks in (np.arange(30), rng.integers(0, 30, 30), rng.integers(0, 4, 30), np.zeros(30, dtype=np.int64)):
+        assert squared(picks) == pytest.approx(distance(drawn[picks], real), rel=1e-6)
+
+
+def test_what_is_picked_of_the_real_pictures_themselves_is_near_them():
+    real = np.random.default_rng(0).standard_normal((30, 64))
+    assert resampled(real, real)(np.arange(30)) == pytest.approx(0, abs=1e-6 * 2 * 64)

@@ -1,4 +1,4 @@
-"""Models of transformers that see pictures, one at a time."""
+"""Models of transformers that see pictures, and what reads beside them: one picture, one text at a time."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -41,3 +41,26 @@ def load(weights: Weights, *, auto: str) -> Eye:
     """
     folder = pinned.found(weights, where="weights of the model")
     return Eye(pinned.network(folder, auto), pinned.image_processor(folder))
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A model and what makes its input of a text."""
+
+    net: Any
+    tokenizer: Any
+
+    def tokens(self, text: str, *, limit: int | None = None) -> Any:
+        """``text`` as int64[1, L], start and end included, of at most ``limit`` tokens."""
+        made = self.tokenizer(text, truncation=limit is not None, max_length=limit, return_tensors="pt", verbose=False)
+        return made["input_ids"].to(machine.device())
+
+
+def load_reader(weights: Weights, *, auto: str) -> Reader:
+    """The model and its tokenizer. ``auto`` is the class of transformers that makes the model.
+
+    Raises:
+        ModelError: when it cannot be had, or not all of it as safetensors.
+    """
+    folder = pinned.found(weights, where="weights of the model")
+    return Reader(pinned.network(folder, auto), pinned.tokenizer(folder))
