@@ -56,7 +56,9 @@ def prepared(folder: Path, count: int, side: int) -> Path:
         sizes = {"width": side, "height": side, "source_width": side, "source_height": side}
         digest = hashlib.sha256(png).hexdigest()
         rows.append(
-            values | sizes | {"split": "train", "group": frame, "crop_left": 0, "crop_top": 0, "digest": digest}
+            values
+            | sizes
+            | {"split": "train", "group": frame, "crop_left": 0, "crop_top": 0, "digest": digest, "weight": 1.0}
         )
     places = shards.write(folder, files, digits=1)
     ids = (f"{row['frame']}-00" for row in rows)

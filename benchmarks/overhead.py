@@ -92,7 +92,15 @@ def prepared(steps: int) -> tuple[Any, Any, list[Any], Any]:
     family = families.build("tiny", folder)
     stage.add_adapter(family, config)
     words = {name: value[0] for name, value in family.encode_prompts(["a photo"]).items()}
-    sizes = {"width": SIDE, "height": SIDE, "source_width": SIDE, "source_height": SIDE, "crop_left": 0, "crop_top": 0}
+    sizes = {
+        "width": SIDE,
+        "height": SIDE,
+        "source_width": SIDE,
+        "source_height": SIDE,
+        "crop_left": 0,
+        "crop_top": 0,
+        "weight": 1.0,
+    }
     rows = [
         Sample(
             id=f"{number:064d}-00",

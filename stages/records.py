@@ -218,6 +218,7 @@ class Sample:
     )
     crop_top: int  # likewise, above it; both are below 0 where the sample reaches beyond the picture's edge
     digest: str  # SHA-256 of its PNG: what was made of it before is found again by this
+    weight: float  # how often training draws it, beside another's 1
     place: Place  # in prepare's shards, PNG with licence and credit
 
 
@@ -310,6 +311,48 @@ class Recommendation:
 
     id: Arm
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """One kind of the subject's pictures, and whether less of it was learned than of the rest. ``id`` names what they share."""
+
+    id: str  # "word=lying", "word=lying & bucket=64x64"
+    samples: tuple[str, ...]  # ids of those that are held out
+    groups: int  # of these that belong together
+    trained: int  # pictures to train on
+    learned: float  # mean log of adapter's over base's loss of the held-out pictures; the lower, the more
+    rest: float  # the same of all others
+    effect: float  # ``learned`` minus ``rest``, in standard deviations of single pictures
+    p: float  # probability of so much by chance, one-sided
+    q: float  # ``p`` adjusted for the number of slices that were tested
+    flagged: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the next crawl should look for. ``id`` is the slice's."""
+
+    id: str
+    words: tuple[str, ...]  # to search for, the most telling first
+    site: str  # where, if the slice is of one; empty: anywhere
+    policy: str  # by which the rights to what is found will be judged, as they were
+    count: int  # pictures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weight:
+    """How often the next training should draw one picture. ``id`` is the frame's; their mean is 1."""
+
+    id: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heldout:
+    """One frame that was held out once, and so is held out for ever. ``id`` is the frame's."""
+
+    id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

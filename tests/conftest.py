@@ -132,7 +132,7 @@ def tiny_samples():
         text = f"a photo of {word}" if number % 2 else f"a {word} wall"
         values = {"id": f"{frame}-00", "frame": frame, "variant": 0, "text": text, "role": role, "split": split}
         sizes = {"width": SIDE, "height": SIDE, "source_width": SIDE, "source_height": SIDE}
-        sizes |= {"crop_left": 0, "crop_top": 0, "digest": hashlib.sha256(png).hexdigest()}
+        sizes |= {"crop_left": 0, "crop_top": 0, "digest": hashlib.sha256(png).hexdigest(), "weight": 1.0}
         rows.append(({**values, "group": frame, **sizes}, png))
     return rows
 

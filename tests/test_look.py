@@ -31,7 +31,7 @@ def item(id, place):
 
 def sample(id, place):
     values = {"variant": 0, "role": "prior", "split": "train", "width": 3, "height": 2}
-    values |= {"source_width": 3, "source_height": 2, "crop_left": 0, "crop_top": 0, "digest": ""}
+    values |= {"source_width": 3, "source_height": 2, "crop_left": 0, "crop_top": 0, "digest": "", "weight": 1.0}
     return Sample(id=id, frame=id, text="", group=id, place=place, **values)
 
 

@@ -27,7 +27,7 @@ from stages.crawl.journal import Journal
 from stages.crawl.sites import Sites
 from stages.crawl.sources import Found, Missed, Visit
 from stages.errors import FetchError, RobotsDenied, SourceError
-from stages.records import Evidence, Signal
+from stages.records import Evidence, Request, Signal
 from stages.tables import replace
 from stages.web.client import NO_SECRET, Answer, Client, Secret
 
@@ -61,6 +61,7 @@ class Record:
     where: str  # which API says so
 
 
+Searched = tuple[Iterable[Record | Missed], int]  # what a search finds, and how many of it are wanted at most
 Fetch = Callable[[Sequence[Record]], Iterable[Found | Missed]]
 
 
@@ -197,17 +198,34 @@ def refused(variable: str, why: str, where: str) -> NoReturn:
     raise SourceError(f"{variable}: the platform refuses the key ({told}); look it up, or get another, at {where}")
 
 
-def bring(records: Iterable[Record | Missed], fetch: Fetch, *, most: int) -> Iterator[Found | Missed]:
-    """What ``fetch`` makes of ``records`` in their order, each address once and no more than ``most``."""
-    wanted = _wanted(records, most)
+def bring(
+    records: Iterable[Record | Missed], fetch: Fetch, *, most: int, before: set[str] | None = None
+) -> Iterator[Found | Missed]:
+    """What ``fetch`` makes of ``records`` in their order, each address once and no more than ``most``.
+
+    Addresses in ``before`` are passed over; those that were brought are added to it.
+    """
+    wanted = _wanted(records, most, set() if before is None else before)
     while batch := list(islice(wanted, BATCH)):
         fetched = iter(fetch([each for each in batch if isinstance(each, Record)]))
         yield from (each if isinstance(each, Missed) else next(fetched) for each in batch)
 
 
-def _wanted(records: Iterable[Record | Missed], most: int) -> Iterator[Record | Missed]:
-    """``records`` without repetitions, up to ``most`` addresses or a stop, of which the last row tells."""
-    seen = set[str]()
+def bring_asked(searches: Sequence[Searched], fetch: Fetch) -> Iterator[Found | Missed]:
+    """What each of ``searches`` finds that none before it has: first the configured one, then the requests."""
+    before = set[str]()
+    for records, most in searches:
+        yield from bring(records, fetch, most=most, before=before)
+
+
+def answerable(requests: Iterable[Request], *, site: str) -> list[Request]:
+    """Those of ``requests`` that name no site or ``site``, in their order."""
+    return [each for each in requests if each.site in {"", site}]
+
+
+def _wanted(records: Iterable[Record | Missed], most: int, seen: set[str]) -> Iterator[Record | Missed]:
+    """``records`` that are not in ``seen``, up to ``most`` addresses or a stop, of which the last row tells."""
+    last = len(seen) + most
     try:
         for record in records:
             if isinstance(record, Missed):
@@ -215,7 +233,7 @@ def _wanted(records: Iterable[Record | Missed], most: int) -> Iterator[Record | 
             elif record.url not in seen:
                 seen.add(record.url)
                 yield record
-            if len(seen) >= most:
+            if len(seen) >= last:
                 return
     except Stopped as stopped:
         yield missed(stopped.address, stopped.reason)

@@ -68,8 +68,8 @@ Site = dict[str, Resource]
 
 
 def build(kind: str) -> Site:
-    """The site of ``photographs`` or ``digits``, by path."""
-    pages = _photograph_pages() if kind == "photographs" else _digit_pages()
+    """The site of ``photographs``, ``digits`` or ``turned digits``, by path."""
+    pages = _photograph_pages() if kind == "photographs" else _digit_pages(turned=kind == "turned digits")
     linked = [path for path in pages if path.endswith(".html") and path != UNLINKED]
     index = "".join(f'<li><a href="{path}">{escape(path)}</a></li>' for path in linked)
     home = _html("Sample pictures", f'<ul>{index}<li><a href="/private/index.html">private</a></li></ul>')
@@ -278,21 +278,27 @@ def _broken(view: Shown) -> list[Shown]:
     return [_shown("/broken/blurred.jpg", blurred, "grass"), _shown("/broken/tiny.jpg", tiny, "grass"), cut]
 
 
-def _digit_pages() -> Site:
-    """Twelve digits on a page: all nines on pages of their own, the others mixed, of each twenty-four that the base knows."""
+def _digit_pages(*, turned: bool) -> Site:
+    """Twelve digits on a page: all nines on pages of their own, the others mixed, of each twenty-four that the base knows.
+
+    Where they are ``turned``, every other nine lies on its side, and each has a page of its own.
+    """
     pixels, labels = specimens.digits()
     reserved = specimens.reserved_digits(labels)
     nines = np.flatnonzero(labels == 9)
     others = np.stack([np.flatnonzero((labels == digit) & ~reserved)[:24] for digit in range(9)]).T.ravel()
     site: Site = {}
     for name, places in (("nine", nines), ("others", others)):
-        for page, start in enumerate(range(0, len(places), 12), 1):
+        on_page = 1 if turned and name == "nine" else 12
+        for page, start in enumerate(range(0, len(places), on_page), 1):
             figures, files = "", {}
-            for place in places[start : start + 12]:
+            for place in places[start : start + on_page]:
                 word = specimens.DIGITS[labels[place]]
                 path = f"/{word}/{place:04d}.png"
-                files[path] = Resource(body=encode_png(pixels[place]), type="image/png")
-                figures += f'<img src="{path}" alt="a handwritten digit {word}">'
+                lies = turned and name == "nine" and page % 2 == 0
+                shown = np.ascontiguousarray(np.rot90(pixels[place])) if lies else pixels[place]
+                files[path] = Resource(body=encode_png(shown), type="image/png")
+                figures += f'<img src="{path}" alt="a {"lying " if lies else ""}handwritten digit {word}">'
             head = f'<link rel="license" href="{DIGITS_LICENCE}"><meta name="author" content="E. Alpaydin, C. Kaynak">'
             site |= {f"/pages/{name}-{page}.html": _html("Handwritten digits", figures, head=head), **files}
     return site

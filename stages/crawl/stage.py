@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from tqdm import tqdm
 
-from stages import licences, plugins, rights, shards, tables
+from stages import licences, plugins, rights, rounds, shards, tables
 from stages.config import settings
 from stages.crawl import embedded, releases
 from stages.crawl.embedded import Embedded
@@ -33,6 +33,7 @@ class Config:
 
     sources: dict[str, dict[str, Any]]  # one of ``sources`` and its settings, by a name that sorts them
     manners: Manners
+    follow_requests: bool  # of the round before: what to look for beside what the sources are told
     fresh_hours: Annotated[float, Field(ge=0)]  # how old a fetched answer may be to serve again
     max_failures: Annotated[float, Field(ge=0, le=1)]  # share of all addresses; what robots.txt forbids is no failure
     shard_digits: Annotated[int, Field(ge=1, le=4)]
@@ -45,7 +46,8 @@ def run(config: Config, *, own: Path, out: Path) -> Report:
         SourceError: when nothing was brought, more failed than ``max_failures``, or consents cannot be read.
     """
     consents = releases.read(own)
-    visit = Visit(manners=config.manners, own=own, fresh_hours=config.fresh_hours)
+    asked = tuple(rounds.requests(own)) if config.follow_requests else ()
+    visit = Visit(manners=config.manners, own=own, fresh_hours=config.fresh_hours, requests=asked)
     found: dict[str, list[Found]] = {}  # by digest, each without its body: memory holds one picture at a time
     inside: dict[str, Embedded] = {}  # what the file itself says, by digest
     missed: list[Missed] = []

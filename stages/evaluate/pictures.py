@@ -27,7 +27,12 @@ class Pictures:
     @cached_property
     def plan(self) -> str:
         """The digest of what every arm was asked."""
-        return tables.read(self._generated, Plan)[0].id
+        return self.protocol.id
+
+    @cached_property
+    def protocol(self) -> Plan:
+        """What every arm was asked."""
+        return tables.read(self._generated, Plan)[0]
 
     @cached_property
     def references(self) -> str:

@@ -9,14 +9,16 @@ from pydantic import Field
 
 from stages import machine, plugins, tables
 from stages.config import settings
-from stages.evaluate import recommendation, report, scores
+from stages.evaluate import recommendation, scores
 from stages.evaluate.embedders import Embedder
 from stages.evaluate.evidence import Evidence, Models
 from stages.evaluate.pictures import Pictures
 from stages.evaluate.recommendation import Preference
+from stages.evaluate.report import curves, grids, page, words
+from stages.evaluate.report.sources import Sources
 from stages.images import encode_png
 from stages.pipelines import Precision
-from stages.records import ADAPTER, BASE, PictureScore, Recommendation, Report, Score
+from stages.records import ADAPTER, BASE, PictureScore, Point, Recommendation, Report, Score
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +54,7 @@ def run(
     generated: Path,
     out: Path,
 ) -> Report:
-    """Write ``Score`` and ``PictureScore`` rows, a ``Recommendation``, ``report.html`` and ``grid.png``; report each score's numbers."""
+    """Write ``Score`` and ``PictureScore`` rows, a ``Recommendation``, ``report.html`` and ``plots``; report the adapter's numbers."""
     machine.use_threads(config.threads)
     pictures = Pictures(prepared, generated)
     models = Models(family=config.family, precision=config.base_precision, base=base, trained=trained)
@@ -62,11 +64,12 @@ def run(
     }
     rows = [score for metric in metrics.values() for score in metric(evidence)]
     chosen = recommendation.of(rows, evidence, metrics[config.recommend.metric], config.recommend)
+    of_pictures = list(evidence.of_pictures())
     tables.write(out, Score, rows)
-    tables.write(out, PictureScore, list(evidence.of_pictures()))
+    tables.write(out, PictureScore, of_pictures)
     tables.write(out, Recommendation, [chosen])
-    tables.replace(out / "grid.png", encode_png(report.grid(pictures)))
-    sources = report.Sources(
+    _plot(out / "plots", rows, pictures, tables.read(trained, Point)[-1].step)
+    sources = Sources(
         crawled=crawled,
         frames=frames,
         measured=measured,
@@ -75,7 +78,9 @@ def run(
         prepared=prepared,
         trained=trained,
     )
-    tables.replace(out / "report.html", report.page(sources, rows, chosen, pictures).encode())
+    factor = config.metrics.get("copy_rate", {}).get("factor")
+    found = page.Judgement(scores=rows, of_pictures=of_pictures, chosen=chosen, copy_factor=factor)
+    tables.replace(out / "report.html", page.render(sources, found, pictures).encode())
     for row in sorted(rows, key=lambda each: each.id):
         if row.arm in {BASE, ADAPTER}:
             log.info("  %s", _line(row))
@@ -83,10 +88,17 @@ def run(
     return _report(rows)
 
 
+def _plot(out: Path, rows: Sequence[Score], pictures: Pictures, last: int) -> None:
+    """What ``dvc plots`` shows: each metric by the step of training, and the grid of pictures."""
+    for metric, csv in curves.files(rows, last):
+        tables.replace(out / "checkpoints" / f"{metric}.csv", csv.encode())
+    tables.replace(out / "grid.png", encode_png(grids.sheet(pictures)))
+
+
 def _line(row: Score) -> str:
     """One score in fewer than 80 columns: base, adapter, interval of the difference, verdict."""
-    arms = " → ".join(report.number(value) for value in (row.base, row.adapter) if value is not None)
-    return f"{row.id:22} {arms:18} {report.number(row.low):>8} … {report.number(row.high):8} {row.verdict}".rstrip()
+    arms = " → ".join(words.number(value) for value in (row.base, row.adapter) if value is not None)
+    return f"{row.id:22} {arms:18} {words.number(row.low):>8} … {words.number(row.high):8} {row.verdict}".rstrip()
 
 
 def _embedders(config: Config) -> dict[str, Embedder]:
@@ -100,6 +112,8 @@ def _resampling(config: Config) -> scores.Resampling:
 
 
 def _report(rows: Sequence[Score]) -> Report:
+    """Numbers of the adapter as training ended; those of checkpoints stand in ``Score`` and in the plots."""
     fields = ("base", "adapter", "delta", "low", "high")
-    numbers = {f"{row.id}/{field}": getattr(row, field) for row in rows for field in fields}
+    final = [row for row in rows if row.arm in {BASE, ADAPTER}]
+    numbers = {f"{row.id}/{field}": getattr(row, field) for row in final for field in fields}
     return {name: number for name, number in numbers.items() if number is not None}

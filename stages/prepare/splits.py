@@ -1,7 +1,7 @@
 """Which pictures belong together, and on which side of the split each group falls."""
 
 import hashlib
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 
 from stages import hashes, neighbours
 from stages.records import Split
@@ -54,16 +54,19 @@ def near_pairs(ids: Sequence[str], perceptual: Sequence[str], *, distance: int) 
         yield ids[places[one]], ids[places[other]]
 
 
-def sides(sizes: Mapping[str, int], *, heldout: float, salt: str) -> dict[str, Split]:
+def sides(
+    sizes: Mapping[str, int], *, heldout: float, salt: str, held: Collection[str] = frozenset()
+) -> dict[str, Split]:
     """The side of each group: groups are held out, in an order by hash of ``salt`` and name, until they hold the share.
 
-    ``sizes`` is how many pictures each group has. Where there are two groups or more, both sides have one.
+    ``sizes`` is how many pictures each group has. Where there are two groups or more, both sides have one. The groups
+    ``held`` were held out before: they come first, stay there whatever the share is, and count towards it.
     """
-    order = sorted(sizes, key=lambda group: hashlib.sha256(f"{salt} {group}".encode()).hexdigest())
+    order = sorted(sizes, key=lambda group: (group not in held, hashlib.sha256(f"{salt} {group}".encode()).hexdigest()))
     wanted, taken = heldout * sum(sizes.values()), 0
     result: dict[str, Split] = {}
     for place, group in enumerate(order):
-        take = heldout > 0 and taken < wanted and place < len(order) - 1
+        take = group in held or (heldout > 0 and taken < wanted and place < len(order) - 1)
         result[group] = "heldout" if take else "train"
         taken += sizes[group] if take else 0
     return result

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from pydantic import Field, model_validator
 
-from stages import attribution, machine, rights, shards, tables
+from stages import attribution, machine, rights, rounds, shards, tables
 from stages.config import settings
 from stages.errors import TableError
 from stages.images import Pixels, decode, encode_png
@@ -49,6 +49,7 @@ class Config:
     heldout: Annotated[float, Field(ge=0, lt=1)]  # share of pictures, in whole groups
     group_distance: Annotated[int, Field(ge=-1, le=256)]  # bits of the hash; nearer pictures never cross the split
     salt: str  # another salt, another split
+    follow_weights: bool  # of the round before: how often training draws each picture
     crop: crops.Config
     augment: augment.Config
     publish: bool  # the weights leave the house, and the consent of whoever is made the subject must cover that
@@ -71,6 +72,7 @@ class Config:
 def run(
     config: Config,
     *,
+    own: Path,
     crawled: Path,
     frames: Path,
     measured: Path,
@@ -81,7 +83,8 @@ def run(
 ) -> Report:
     """Write ``Sample`` rows and their pixels: a plain crop of every captioned frame, and variants of those to train on.
 
-    Frames that anonymise gave up on are left out.
+    Frames that anonymise gave up on are left out. What a round before this one held out stays held out, with all that is
+    near it.
 
     Raises:
         TableError: when the subject has no picture on one side of the split, or its faces must not or cannot be aligned.
@@ -89,7 +92,8 @@ def run(
     withstood = {failure.id for failure in tables.read(anonymised, Failure)}
     captions = [caption for caption in tables.read(captioned, Caption) if caption.id not in withstood]
     folders = {"crawl": crawled, "frames": frames, "measure": measured, "clean": cleaned, "anonymise": anonymised}
-    jobs = _jobs(captions, folders, config)
+    jobs = _jobs(captions, folders, config, rounds.heldout(own))
+    weights = rounds.weights(own) if config.follow_weights else {}
     work = partial(prepared, config=config, stores=folders)
     made, lost, masked = list[tuple[Job, Variant]](), list[float](), list[str]()
     with shards.Writer(out, digits=config.shard_digits) as writer:
@@ -101,7 +105,9 @@ def run(
                 if mask:
                     masked.append(variant.id)
                     writer.add(f"{variant.id}{MASK}", mask)
-    samples = [_sample(job, variant, writer.places[variant.id]) for job, variant in made]
+    samples = [
+        _sample(job, variant, weights.get(job.caption.id, 1.0), writer.places[variant.id]) for job, variant in made
+    ]
     tables.write(out, Sample, samples)
     tables.write(out, Mask, [Mask(id=id, place=writer.places[f"{id}{MASK}"]) for id in masked])
     return {**_report(samples), **_losses(lost), "left_out": len(withstood), "masked": len(masked)}
@@ -171,7 +177,7 @@ def _with_mask(pixels: Pixels, mask: Pixels, item: Item) -> Pixels:
     return np.dstack([pixels, cv2.cvtColor(mask, cv2.COLOR_RGB2GRAY)])
 
 
-def _jobs(captions: list[Caption], folders: Mapping[str, Path], config: Config) -> list[Job]:
+def _jobs(captions: list[Caption], folders: Mapping[str, Path], config: Config, held: frozenset[str]) -> list[Job]:
     """A job for each of ``captions``. A face that was redacted is none that a crop could be about."""
     kept = {caption.id for caption in captions}
     rows = {frame.id: frame for frame in tables.read(folders["frames"], Frame) if frame.id in kept}
@@ -181,7 +187,7 @@ def _jobs(captions: list[Caption], folders: Mapping[str, Path], config: Config) 
     redacted = {row.id: row.place for row in tables.read(folders["anonymise"], Redaction)}
     masks = {row.id: row.place for row in tables.read(folders["crawl"], Mask)}
     group = _groups(list(rows.values()), items, quality, config)
-    side = _sides(captions, group, config)
+    side = _sides(captions, group, config, held)
     faces = {id: crops.largest(quality[id].faces, min_score=config.crop.min_score) for id in kept}
     if config.crop.mode == "aligned":
         subjects = [(items[rows[each.id].item], faces[each.id]) for each in captions if each.role == "subject"]
@@ -228,17 +234,21 @@ def _groups(frames: list[Frame], items: dict[str, Item], quality: dict[str, Qual
     return splits.groups(ids, (page, video, said), near)
 
 
-def _sides(captions: list[Caption], grouped: dict[str, str], config: Config) -> dict[str, Split]:
-    """The side of each frame. A group that holds both roles counts with the subject, and falls whole."""
+def _sides(captions: list[Caption], grouped: dict[str, str], config: Config, held: frozenset[str]) -> dict[str, Split]:
+    """The side of each frame. A group that holds both roles counts with the subject, and falls whole.
+
+    A group with a frame of ``held`` is held out.
+    """
     roles: dict[str, Role] = {}
     for caption in captions:
         if roles.get(grouped[caption.id]) != "subject":
             roles[grouped[caption.id]] = caption.role
     sizes = Counter(grouped.values())
+    again = frozenset(group for id, group in grouped.items() if id in held)
     side: dict[str, Split] = {}
     for role in ("subject", "prior"):
         chosen = {group: size for group, size in sizes.items() if roles[group] == role}
-        side |= splits.sides(chosen, heldout=config.heldout, salt=config.salt)
+        side |= splits.sides(chosen, heldout=config.heldout, salt=config.salt, held=again)
     if config.heldout and {side[group] for group, role in roles.items() if role == "subject"} != {"train", "heldout"}:
         raise TableError(
             "prepare: all pictures of the subject are near-duplicates, of one page, or of one group by their names or "
@@ -252,7 +262,7 @@ def _seed(seed: int, frame: str, number: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed} {frame} {number}".encode()).digest()[:4], "big")
 
 
-def _sample(job: Job, variant: Variant, place: shards.Place) -> Sample:
+def _sample(job: Job, variant: Variant, weight: float, place: shards.Place) -> Sample:
     return Sample(
         id=variant.id,
         frame=job.caption.id,
@@ -268,6 +278,7 @@ def _sample(job: Job, variant: Variant, place: shards.Place) -> Sample:
         crop_left=variant.corner[0],
         crop_top=variant.corner[1],
         digest=variant.digest,
+        weight=weight,
         place=place,
     )
 

@@ -1,5 +1,6 @@
 """Write what the stages left as files into one MLflow run for each distinct result."""
 
+import csv
 import json
 import logging
 from pathlib import Path
@@ -34,9 +35,9 @@ def run(config: Config, *, lock: Path, reports: Path, trained: Path, evaluated: 
     metrics = _metrics(reports)
     logged = tracking.Logged(
         metrics=metrics | {f"machine/{name}": value for name, value in _with_cost(figures, config).items()},
-        curves=_curves(points),
+        curves=_curves(points) | _judged(evaluated / "plots" / "checkpoints"),
         files=[evaluated / "report.html", lock],
-        pictures={"grid": evaluated / "grid.png"},
+        pictures={"grid": evaluated / "plots" / "grid.png"},
         samples={_named(file): file for file in sorted((trained / "samples").glob("*.png"))},
         training=training,
         datasets=DATASETS,
@@ -58,6 +59,15 @@ def _curves(points: list[Point]) -> dict[str, list[tuple[int, float]]]:
         for name, value in tracking.numbers_of(point).items():
             curves.setdefault(name, []).append((point.step, value))
     return curves
+
+
+def _judged(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """Each metric over the checkpoints as evaluate plots it, the base at step 0."""
+    found = {}
+    for file in sorted(folder.glob("*.csv")):
+        with file.open(newline="") as rows:
+            found[f"checkpoint/{file.stem}"] = [(int(row["step"]), float(row["value"])) for row in csv.DictReader(rows)]
+    return found
 
 
 def _with_cost(figures: dict[str, float], config: Config) -> dict[str, float]:

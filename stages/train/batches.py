@@ -4,11 +4,16 @@ A pass sees every picture of the subject. Buckets have streams of their own, eac
 batch takes the next of one stream, so that a bucket's last batch of a pass is filled from its next pass and none is cut.
 Pass p (from 0) ends when each picture of the subject was seen p + 1 times, and no bucket is more than a batch ahead: one
 that holds fewer pictures than a batch shows them several times at once, and waits for the others.
+
+Where samples have weights, a bucket's share of the batches goes by its weight, and a pass of a stream of n samples still
+has n places: each sample gets as many as its share of n, rounded up or down by chance, so that the mean over passes is
+right. Then a pass may leave out a light one, and a later one brings it.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +61,7 @@ class Batches:
         self._streams = _streams(plan)
         self._buckets = sorted(bucket for role, bucket in self._streams if role == "subject")
         self._subjects = np.array([self._counts(bucket)["subject"] for bucket in self._buckets], dtype=np.int64)
-        self._held = np.array([len(self._streams["subject", bucket]) for bucket in self._buckets], dtype=np.int64)
+        self._held = np.array([self._heft(bucket) for bucket in self._buckets], dtype=np.int64)
         self._pass = lru_cache(maxsize=2)(self._drawn_pass)
         self._order = lru_cache(maxsize=4 * len(self._streams))(self._drawn_order)
 
@@ -104,9 +109,12 @@ class Batches:
         count = self._counts(bucket)[role]
         if not count:
             return [(index, "train.prior_share leaves no place in a batch for the prior") for index in members]
-        seen = given * count
+        laps = (self._order(role, bucket, lap) for lap in range(-(-given * count // len(members))))
+        places, seen = islice(chain.from_iterable(laps), given * count), set[int]()
+        while len(seen) < len(members) and (place := next(places, None)) is not None:
+            seen.add(int(place))
         reason = f"{self._plan.steps} steps end before a whole pass"
-        return [(members[place], reason) for place in self._order(role, bucket, 0)[seen:]]
+        return [(member, reason) for place, member in enumerate(members) if place not in seen]
 
     def _given(self) -> dict[Bucket, int]:
         """How many batches of each bucket the plan has."""
@@ -153,7 +161,27 @@ class Batches:
 
     def _drawn_order(self, role: Role, bucket: Bucket, lap: int) -> NDArray[np.int64]:
         rng = np.random.default_rng([self._plan.seed, 1 + (role == "prior"), *bucket, lap])
-        return rng.permutation(len(self._streams[role, bucket]))
+        weights = self._weights(role, bucket)
+        if (weights == weights[0]).all():
+            return rng.permutation(len(weights))
+        return rng.permutation(systematic(weights, start=rng.random()))
+
+    def _weights(self, role: Role, bucket: Bucket) -> NDArray[np.float64]:
+        return np.array([self._plan.samples[index].weight for index in self._streams[role, bucket]])
+
+    def _heft(self, bucket: Bucket) -> int:
+        """How many places of a pass the bucket's samples of the subject are due: their number, where all weigh 1."""
+        return max(1, round(float(self._weights("subject", bucket).sum())))
+
+
+def systematic(weights: NDArray[np.float64], *, start: float) -> NDArray[np.int64]:
+    """As many indices as there are weights, each as often as its share of them, rounded up or down by ``start`` in [0, 1).
+
+    Madow and Madow, "On the Theory of Systematic Sampling", 1944: equal steps along the cumulated weights.
+    """
+    count = len(weights)
+    edges = np.cumsum(weights) * (count / weights.sum())
+    return np.minimum(np.searchsorted(edges, np.arange(count) + start, side="right"), count - 1)
 
 
 def _streams(plan: Plan) -> dict[tuple[Role, Bucket], NDArray[np.int64]]:

@@ -65,8 +65,17 @@ def measured(tmp_path_factory):
         agent="Darkroom", contact="none", pause=0.0, max_pause=1.0, timeout=5.0, deadline=30.0,
         max_bytes=5_000_000, retries=1, backoff=0.0, private=True,
     )  # fmt: skip
-    sample = {"name": "sample", "specimens": "photographs", "depth": 2, "max_pages": 100, "max_items": 1000}
-    fetch = crawl.Config(sources={"s": sample}, manners=manners, fresh_hours=1.0, max_failures=0.0, shard_digits=1)
+    sample = {
+        "name": "sample",
+        "specimens": "photographs",
+        "depth": 2,
+        "max_pages": 100,
+        "max_items": 1000,
+        "limits": {},
+    }
+    fetch = crawl.Config(
+        sources={"s": sample}, manners=manners, fresh_hours=1.0, max_failures=0.0, shard_digits=1, follow_requests=False
+    )
     detector = {"name": "lbp", "side": 64, "min_face": 0.9, "min_neighbours": 10}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DARKROOM_CACHE", str(root / "cache"))

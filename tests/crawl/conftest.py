@@ -59,7 +59,9 @@ def sample():
     """The settings of the sample source; give others to change them."""
 
     def make(**others):
-        return Sample(**({"specimens": "photographs", "depth": 2, "max_pages": 100, "max_items": 1000} | others))
+        return Sample(
+            **({"specimens": "photographs", "depth": 2, "max_pages": 100, "max_items": 1000, "limits": {}} | others)
+        )
 
     return make
 

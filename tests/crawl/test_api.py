@@ -15,7 +15,7 @@ from stages.crawl import api, site
 from stages.crawl.api import Api, Budget, Record, Stopped
 from stages.crawl.sources import Found, Missed, Visit
 from stages.errors import SourceError
-from stages.records import Evidence
+from stages.records import Evidence, Request
 from stages.web.client import Secret
 
 ROOMY = 10**6
@@ -348,3 +348,16 @@ def test_rows_are_objects_whatever_stands_there(value):
 def test_what_no_page_shows_stands_for_its_own_page_for_only_files_have_none():
     assert api.found(record("http://a.test/a.jpg", alt="Ann Lee"), b"", ()).page == "http://a.test/a.jpg"
     assert api.found(record("http://a.test/a.jpg", page="http://a.test/"), b"", ()).page == "http://a.test/"
+
+
+def test_a_later_search_brings_what_the_ones_before_did_not_and_as_much_as_is_asked_for():
+    def fetch(records):
+        return [each.url for each in records]
+
+    first, second = ([record(f"/{number}") for number in numbers] for numbers in (range(3), range(1, 9)))
+    assert list(api.bring_asked([(first, 2), (second, 3)], fetch)) == [each.url for each in (*first[:2], *second[1:4])]
+
+
+def test_a_request_for_another_site_is_not_answered():
+    asked = [Request(id=site, words=("a",), site=site, policy="own", count=1) for site in ("", "a.test", "b.test")]
+    assert [each.site for each in api.answerable(asked, site="a.test")] == ["", "a.test"]

@@ -13,7 +13,7 @@ from stages.crawl.sources import Found
 from stages.crawl.sources.folder import Config as Folder
 from stages.crawl.stage import Config, items, run
 from stages.errors import ConfigError, SourceError
-from stages.records import Consent, Evidence, Failure, Item, Mask, Signal
+from stages.records import Consent, Evidence, Failure, Item, Mask, Request, Signal
 from stages.shards import Place
 
 HOME = f"http://{site.HOST}"
@@ -25,8 +25,15 @@ def config(manners):
     """The stage's settings; give others to change them."""
 
     def make(**others):
-        sample = {"name": "sample", "specimens": "photographs", "depth": 2, "max_pages": 100, "max_items": 1000}
-        values = {"sources": {"sample": sample}, "manners": manners(), "fresh_hours": 1.0}
+        sample = {
+            "name": "sample",
+            "specimens": "photographs",
+            "depth": 2,
+            "max_pages": 100,
+            "max_items": 1000,
+            "limits": {},
+        }
+        values = {"sources": {"sample": sample}, "manners": manners(), "fresh_hours": 1.0, "follow_requests": False}
         return Config(**(values | {"max_failures": 0.2, "shard_digits": 1} | others))
 
     return make
@@ -99,6 +106,28 @@ def xmp(attributes):
     names = 'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:cc="http://creativecommons.org/ns#"'
     names += ' xmlns:plus="http://ns.useplus.org/ldf/xmp/1.0/" xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/"'
     return f"<rdf:RDF {names}><rdf:Description {attributes}/></rdf:RDF>".encode()
+
+
+def test_requests_of_the_round_before_reach_the_sources_when_asked_for(config, tmp_path):
+    request = Request(id="word=nine", words=("nine",), site="", policy="licensed", count=4)
+    tables.write(tmp_path / "own" / "next", Request, [request])
+    starved = {
+        "name": "sample",
+        "specimens": "digits",
+        "depth": 1,
+        "max_pages": 3,
+        "max_items": 14,
+        "limits": {"nine": 3},
+    }
+    count = {
+        follow: run(
+            config(sources={"sample": starved}, follow_requests=follow),
+            own=tmp_path / "own",
+            out=tmp_path / str(follow),
+        )["items"]
+        for follow in (False, True)
+    }
+    assert count == {False: 3, True: 7}
 
 
 def test_the_report_of_the_sample_site_is_exact(sample_crawl):

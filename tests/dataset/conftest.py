@@ -91,6 +91,7 @@ def _sample(id, number, place):
         source_height=8,
         crop_left=0,
         crop_top=0,
+        weight=1.0,
         digest="",
         place=place,
     )

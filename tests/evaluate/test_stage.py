@@ -128,14 +128,17 @@ def test_few_prompts_are_said_to_be_few(evaluated):
 
 def test_page_and_grid_are_there(evaluated):
     assert (evaluated[0] / "report.html").read_text().startswith("<!doctype html>")
-    assert (evaluated[0] / "grid.png").read_bytes().startswith(b"\x89PNG")
+    assert (evaluated[0] / "plots" / "grid.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_same_run_gives_the_same_bytes(evaluated, config, folders, tmp_path):
     run(config(), **folders, out=tmp_path)
-    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {
-        file.name: file.read_bytes() for file in evaluated[0].iterdir()
-    }
+    again, before = (
+        {file.relative_to(folder): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+        for folder in (tmp_path, evaluated[0])
+    )
+    assert again == before
+    assert len(again) == 5 + len(COMPARED)
 
 
 def test_without_a_prior_only_the_subject_is_scored(config, folders, tmp_path):
@@ -210,9 +213,13 @@ def _metadata(file):
 
 
 def test_every_checkpoint_is_scored_and_the_earliest_of_equals_recommended(config, checkpoints, tmp_path):
-    run(config(), **checkpoints, out=tmp_path / "out")
+    report = run(config(), **checkpoints, out=tmp_path / "out")
     rows = by_name(tmp_path / "out")
+    assert not [name for name in report if "@" in name]  # `dvc metrics diff` shows the adapter alone
+    assert len(report) == 5 * len(COMPARED) + 3 * 2 + 2
     for name in COMPARED:
+        lines = (tmp_path / "out" / "plots" / "checkpoints" / f"{name}.csv").read_text().splitlines()
+        assert [line.split(",")[0] for line in lines] == ["step", "0", "4", "8", "12"]
         assert rows[f"{name}@step-00000008"].delta == rows[name].delta
         assert rows[f"{name}@step-00000004"].delta == pytest.approx(0, abs=1e-9)
         assert rows[f"{name}@step-00000008"].definition == rows[name].definition

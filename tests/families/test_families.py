@@ -57,7 +57,7 @@ def predicting(base, folder, prediction):
 def sample(**changes):
     values = {"id": "a-00", "frame": "a", "variant": 0, "text": "a photo", "role": "subject", "split": "train"}
     values |= {"group": "a", "width": 16, "height": 16, "place": Place(shard="", offset=0, size=0)}
-    values |= {"source_width": 16, "source_height": 16, "crop_left": 0, "crop_top": 0, "digest": ""}
+    values |= {"source_width": 16, "source_height": 16, "crop_left": 0, "crop_top": 0, "digest": "", "weight": 1.0}
     return Sample(**(values | changes))
 
 

@@ -7,7 +7,7 @@ from stages.shards import Place
 
 def sample(number, text, role="subject", split="heldout"):
     values = {"id": str(number), "frame": str(number), "variant": 0, "group": "", "width": 8, "height": 8}
-    values |= {"source_width": 8, "source_height": 8, "crop_left": 0, "crop_top": 0, "digest": ""}
+    values |= {"source_width": 8, "source_height": 8, "crop_left": 0, "crop_top": 0, "digest": "", "weight": 1.0}
     return Sample(**values, text=text, role=role, split=split, place=Place(shard="", offset=0, size=0))
 
 

@@ -6,6 +6,7 @@ import io
 import tracemalloc
 from collections import Counter, defaultdict
 from datetime import date
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -17,7 +18,21 @@ from stages.errors import TableError
 from stages.images import decode, encode_png
 from stages.prepare import augment, crops
 from stages.prepare.stage import Config, run
-from stages.records import Caption, Consent, Failure, Frame, Item, Mask, Quality, Redaction, Region, Ruling, Sample
+from stages.records import (
+    Caption,
+    Consent,
+    Failure,
+    Frame,
+    Heldout,
+    Item,
+    Mask,
+    Quality,
+    Redaction,
+    Region,
+    Ruling,
+    Sample,
+    Weight,
+)
 
 RELEASE = Consent(
     id="release-1", subjects=("S-1",), basis="model release", scope=("train",), granted="2026-01-01",
@@ -34,6 +49,7 @@ def config(**others):
         "heldout": 0.25,
         "group_distance": 64,
         "salt": "darkroom",
+        "follow_weights": False,
     }
     values |= {"publish": False, "consent_on": date(2026, 6, 1)}
     return Config(**(values | {"crop": CROP, "augment": AUGMENT, "seed": 0, "shard_digits": 1} | others))
@@ -62,7 +78,17 @@ def picture(number, width=24, height=24, role="subject", page="", bits=None, vid
 def prepared(tmp_path, tiny_ruling):
     """Write what the stages before would leave, run the stage; gives the report and the samples by id."""
 
-    def prepare(pictures, *, redacted=None, captioned=None, failed=(), out="out", **others):
+    def prepare(
+        pictures,
+        *,
+        redacted=None,
+        captioned=None,
+        failed=(),
+        held=(),
+        weights=MappingProxyType({}),
+        out="out",
+        **others,
+    ):
         root = tmp_path / f"{out}-inputs"
         places = shards.write(root / "crawl", {each["id"]: each["body"] for each in pictures}, digits=1)
         said = {"alt": "", "title": "", "author": "", "licence": "CC0-1.0", "kind": "image"}
@@ -127,9 +153,11 @@ def prepared(tmp_path, tiny_ruling):
         chosen = [each for each in pictures if captioned is None or each["id"] in captioned]
         captions = [Caption(id=each["id"], text=f"a {each['role']}", role=each["role"], by="hand") for each in chosen]
         tables.write(root / "caption", Caption, captions)
-        names = {"crawled": "crawl", "frames": "frames", "measured": "measure"}
+        names = {"own": "own", "crawled": "crawl", "frames": "frames", "measured": "measure"}
         tables.write(root / "clean", Ruling, [tiny_ruling])
         names |= {"cleaned": "clean", "anonymised": "anonymise", "captioned": "caption"}
+        tables.write(root / "own" / "next", Heldout, [Heldout(id=id) for id in held])
+        tables.write(root / "own" / "next", Weight, [Weight(id=id, weight=weight) for id, weight in weights.items()])
         report = run(config(**others), **{key: root / name for key, name in names.items()}, out=tmp_path / out)
         return report, tables.by_id(tmp_path / out, Sample)
 
@@ -511,3 +539,22 @@ def test_a_bucket_that_the_family_cannot_take_is_refused():
     assert config(buckets=((48, 32),), side_multiple=16).buckets == ((48, 32),)
     with pytest.raises(ValidationError, match="a bucket of 32 x 40 pixels does not fit the family; both sides must be"):
         config(buckets=((48, 32), (32, 40)), side_multiple=16)
+
+
+def test_what_was_held_out_stays_held_out_with_all_that_is_near_it_whatever_else_changes(prepared):
+    _, samples = prepared(MANY)
+    held = {row.frame for row in of(samples, split="heldout")}
+    copy = picture(60, page=MANY[0]["page"])
+    more = [*MANY, copy, *(picture(n) for n in range(61, 70))]
+    _, after = prepared(more, held=held | {MANY[0]["id"]}, salt="another", heldout=0.1, out="after")
+    now = {row.frame for row in of(after, split="heldout")}
+    assert held | {MANY[0]["id"], copy["id"]} <= now
+    assert len(now) < len(more)
+
+
+def test_weights_of_the_round_before_are_followed_when_asked_for(prepared):
+    _, samples = prepared(MANY, weights={MANY[0]["id"]: 2.0}, follow_weights=True)
+    assert {row.weight for row in of(samples, frame=MANY[0]["id"])} == {2.0}
+    assert {row.weight for row in samples.values() if row.frame != MANY[0]["id"]} == {1.0}
+    _, samples = prepared(MANY, weights={MANY[0]["id"]: 2.0}, out="unasked")
+    assert {row.weight for row in samples.values()} == {1.0}

@@ -34,7 +34,10 @@ def folders(tmp_path):
         (tmp_path / "trained" / "samples" / f"{step:08d}-0-7.png").write_bytes(encode_png(pixels))
     (tmp_path / "evaluated").mkdir()
     (tmp_path / "evaluated" / "report.html").write_text("<p>")
-    (tmp_path / "evaluated" / "grid.png").write_bytes(encode_png(np.zeros((8, 8, 3), dtype=np.uint8)))
+    plots = tmp_path / "evaluated" / "plots"
+    (plots / "checkpoints").mkdir(parents=True)
+    (plots / "checkpoints" / "fd.csv").write_text("step,value,low,high,base\n0,3.0,3.0,3.0,3.0\n9,2.5,2.0,2.75,3.0\n")
+    (plots / "grid.png").write_bytes(encode_png(np.zeros((8, 8, 3), dtype=np.uint8)))
     named = {name: tmp_path / name for name in ("reports", "trained", "evaluated")}
     return named | {"lock": tmp_path / "dvc.lock"}
 
@@ -43,9 +46,10 @@ def test_reports_and_curves_become_one_run(mlflow_client, folders, tmp_path):
     report = run(CONFIG, **folders, out=tmp_path / "out")
     assert report == {"metrics": 2, "params": 1}
     (found,) = mlflow_client.search_runs([mlflow_client.get_experiment_by_name("one").experiment_id])
-    assert {"train/loss", "evaluate/fd/base", "curve/loss", "curve/rate", "curve/heldout_loss"} == set(
-        found.data.metrics
-    )
+    curves = {"checkpoint/fd", "curve/loss", "curve/rate", "curve/heldout_loss"}
+    assert {"train/loss", "evaluate/fd/base"} | curves == set(found.data.metrics)
+    judged = mlflow_client.get_metric_history(found.info.run_id, "checkpoint/fd")
+    assert [(point.step, point.value) for point in judged] == [(0, 3.0), (9, 2.5)]
     history = mlflow_client.get_metric_history(found.info.run_id, "curve/heldout_loss")
     assert [(point.step, point.value) for point in history] == [(5, 0.6), (9, 0.4)]
     assert {each.dataset.name for each in found.inputs.dataset_inputs} == set(DATASETS)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from stages.errors import ConfigError
 from stages.records import Sample
 from stages.shards import Place
-from stages.train.batches import Batches, Plan
+from stages.train.batches import Batches, Plan, systematic
 
 SQUARE, WIDE = (64, 64), (96, 64)
 
@@ -30,6 +30,7 @@ def sample(number, role="subject", bucket=SQUARE):
         source_height=bucket[1],
         crop_left=0,
         crop_top=0,
+        weight=1.0,
         digest="",
         place=Place(shard="", offset=0, size=0),
     )
@@ -243,3 +244,55 @@ def test_a_bucket_without_a_subject_is_never_drawn():
 
 def test_the_length_is_that_of_the_whole_plan_also_on_the_way():
     assert len(Batches(plan(MIXED), start=15)) == 20
+
+
+def weighted(rows, weights):
+    return [dataclasses.replace(row, weight=weight) for row, weight in zip(rows, weights, strict=True)]
+
+
+def drawn_often(rows, **others):
+    return Counter(index for batch in Batches(plan(rows, **others)) for index in batch)
+
+
+def test_samples_are_drawn_as_often_as_they_weigh():
+    rows = weighted(samples((8, ("subject", SQUARE))), [2.5, 0.5, 1, 1, 1, 1, 0.5, 0.5])
+    often = drawn_often(rows, steps=400)
+    assert [often[index] / 200 for index in range(8)] == pytest.approx([row.weight for row in rows], abs=0.06)
+
+
+def test_buckets_are_drawn_as_often_as_their_samples_weigh():
+    rows = weighted(samples((6, ("subject", SQUARE)), (6, ("subject", WIDE))), [0.5] * 6 + [1.5] * 6)
+    often = drawn_often(rows, steps=300)
+    assert sum(often[index] for index in range(6, 12)) == pytest.approx(900, abs=20)
+
+
+def test_samples_that_all_weigh_one_are_drawn_as_before_there_were_weights():
+    rng = np.random.default_rng([0, 1, *SQUARE, 0])
+    rows = samples((8, ("subject", SQUARE)))
+    assert [index for batch in Batches(plan(rows, steps=2)) for index in batch] == rng.permutation(8).tolist()
+
+
+@given(st.lists(st.floats(0.2, 5), min_size=1, max_size=12), st.floats(0, 1, exclude_max=True))
+@settings(max_examples=60, deadline=None)
+def test_a_pass_gives_each_sample_its_share_rounded_up_or_down(weights, start):
+    weights = np.array(weights)
+    counts = np.bincount(systematic(weights, start=start), minlength=len(weights))
+    share = len(weights) * weights / weights.sum()
+    assert counts.sum() == len(weights)
+    assert (np.abs(counts - share) < 1 + 1e-9).all()
+
+
+def test_weighted_batches_can_begin_anywhere_and_be_shared():
+    rows = weighted(MIXED, np.linspace(0.4, 1.6, len(MIXED)))
+    whole = list(Batches(plan(rows, prior_share=0.25)))
+    assert list(Batches(plan(rows, prior_share=0.25), start=7)) == whole[7:]
+    halves = [list(Batches(plan(rows, prior_share=0.25), rank=rank, ranks=2)) for rank in range(2)]
+    assert [[*one, *other] for one, other in zip(*halves, strict=True)] == whole
+
+
+def test_a_light_sample_that_no_step_saw_is_named():
+    rows = weighted(samples((8, ("subject", SQUARE))), [0.1] + [1.0] * 7)
+    plans = [plan(rows, steps=2, seed=seed) for seed in range(6)]
+    missing = [set(range(8)) - {index for batch in Batches(each) for index in batch} for each in plans]
+    assert any(missing)
+    assert [set(Batches(each).unseen()) for each in plans] == missing

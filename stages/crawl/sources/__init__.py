@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from stages.records import Evidence, Signal
+from stages.records import Evidence, Request, Signal
 from stages.web.client import Manners
 
 
@@ -44,6 +44,7 @@ class Visit:
     manners: Manners
     own: Path  # where the user puts pictures of their own
     fresh_hours: float  # how old a fetched answer may be to serve again
+    requests: tuple[Request, ...] = ()  # what the round before asks for; a source that cannot search does without them
 
 
 class Source(Protocol):

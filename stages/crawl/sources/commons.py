@@ -3,11 +3,12 @@
 Of the MediaWiki Action API it follows API:Query (generator, ``continue``, ``batchcomplete``), API:Search and
 API:Categorymembers as generators, and API:Imageinfo with ``extmetadata`` of the extension CommonsMetadata: LicenseUrl or
 else LicenseShortName, Artist, Attribution, ImageDescription, ObjectName. No key is needed; API:Etiquette asks for one
-request at a time and a user agent with a contact. Widths are those of Common_thumbnail_sizes.
+request at a time and a user agent with a contact. What a round of the loop asks for is searched for after that. Widths are those of Common_thumbnail_sizes.
 """
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,7 @@ from stages.crawl.sources import Found, Missed, Source, Visit
 from stages.errors import SourceError
 
 KINDS: dict[str, Literal["image", "video"]] = {"BITMAP": "image", "VIDEO": "video"}
+SITE = "commons.wikimedia.org"
 FIELDS = ("LicenseUrl", "LicenseShortName", "Artist", "Attribution", "ImageDescription", "ObjectName")
 
 
@@ -43,9 +45,18 @@ def build(config: Config) -> Source:
         if bool(config.search) == bool(config.category):
             raise SourceError("crawl.sources.commons: give either search or category, and leave the other empty")
         with closing(Api("commons", visit, Budget("commons", units=config.budget, hours=1), fault=_fault)) as commons:
-            yield from api.bring(_records(config, commons), commons.fetch, most=config.max_items)
+            searches = [(_records(each, commons), each.max_items) for each in [config, *_asked(config, visit)]]
+            yield from api.bring_asked(searches, commons.fetch)
 
     return collect
+
+
+def _asked(config: Config, visit: Visit) -> list[Config]:
+    """A search for the words of each request, for as many files more."""
+    return [
+        replace(config, search=" ".join(each.words), category="", max_items=each.count)
+        for each in api.answerable(visit.requests, site=SITE)
+    ]
 
 
 def _records(config: Config, commons: Api) -> Iterator[Record | Missed]:

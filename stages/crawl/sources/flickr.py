@@ -10,7 +10,7 @@ the time of upload until each part gives fewer. The API allows 3,600 requests an
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Literal
 
@@ -24,6 +24,7 @@ from stages.crawl.sources import Found, Missed, Source, Visit
 from stages.errors import FetchError, SourceError
 from stages.web.client import Secret
 
+SITE = "www.flickr.com"
 KEY = "DARKROOM_FLICKR_KEY"
 WHERE = "https://www.flickr.com/services/apps/create/"
 INVALID_KEY = 100  # code of an error
@@ -71,9 +72,18 @@ def build(config: Config) -> Source:
         secret = Secret(query={"api_key": api.key(KEY, WHERE)})
         budget = Budget("flickr", units=config.budget, hours=1)
         with closing(Api("flickr", visit, budget, secret=secret, fault=_fault, explain=_explain)) as flickr:
-            yield from api.bring(_records(config, flickr), flickr.fetch, most=config.max_items)
+            searches = [(_records(each, flickr), each.max_items) for each in [config, *_asked(config, visit)]]
+            yield from api.bring_asked(searches, flickr.fetch)
 
     return collect
+
+
+def _asked(config: Config, visit: Visit) -> list[Config]:
+    """A search for the words of each request of the loop, under the same licences, for as many photographs more."""
+    return [
+        replace(config, search=" ".join(each.words), tags=(), max_items=each.count)
+        for each in api.answerable(visit.requests, site=SITE)
+    ]
 
 
 def _records(config: Config, flickr: Api) -> Iterator[Record | Missed]:

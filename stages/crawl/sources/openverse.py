@@ -8,6 +8,7 @@ and ``page_size``; of each result ``url``, ``foreign_landing_url``, ``title``, `
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -19,6 +20,8 @@ from stages.crawl.sources import Found, Missed, Source, Visit
 from stages.errors import FetchError
 from stages.web.client import NO_SECRET, Secret
 
+SITE = "openverse.org"  # never the page of a picture: requests for one site go past it
+MOST_LETTERS = 200  # of a search; the API cuts what is longer
 VARIABLE = "DARKROOM_OPENVERSE_TOKEN"
 WHERE = "https://api.openverse.org/v1/#tag/auth"
 Code = Literal["by", "by-sa", "by-nc", "by-nc-sa", "by-nd", "by-nc-nd", "cc0", "pdm"]
@@ -29,7 +32,7 @@ class Config:
     """Which pictures."""
 
     base: Annotated[str, Field(pattern=r"^https?://")]  # address of the API
-    search: Annotated[str, Field(min_length=1, max_length=200)]  # words; the API cuts what is longer
+    search: Annotated[str, Field(min_length=1, max_length=MOST_LETTERS)]  # words
     licences: Annotated[tuple[Code, ...], Field(min_length=1)]
     sources: tuple[str, ...]  # as "met" or "flickr"; none named: all
     page_size: Annotated[int, Field(ge=1, le=50)]  # results; more than 20 need a token
@@ -45,9 +48,18 @@ def build(config: Config) -> Source:
         secret = Secret(headers={"Authorization": f"Bearer {token}"}) if token else NO_SECRET
         budget = Budget("openverse", units=config.budget, hours=24)
         with closing(Api("openverse", visit, budget, secret=secret, explain=_explain)) as openverse:
-            yield from api.bring(_records(config, openverse), openverse.fetch, most=config.max_items)
+            searches = [(_records(each, openverse), each.max_items) for each in [config, *_asked(config, visit)]]
+            yield from api.bring_asked(searches, openverse.fetch)
 
     return collect
+
+
+def _asked(config: Config, visit: Visit) -> list[Config]:
+    """A search for the words of each request of the loop, under the same licences, for as many pictures more."""
+    return [
+        replace(config, search=" ".join(each.words)[:MOST_LETTERS], max_items=each.count)
+        for each in api.answerable(visit.requests, site=SITE)
+    ]
 
 
 def _records(config: Config, openverse: Api) -> Iterator[Record | Missed]:

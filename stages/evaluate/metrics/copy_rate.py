@@ -63,16 +63,28 @@ def thumbnails(pictures: Sequence[Pixels]) -> NDArray[np.float64]:
 def copied(
     generated: NDArray[np.float64], training: NDArray[np.float64], groups: Sequence[Hashable], *, factor: float
 ) -> NDArray[np.bool_]:
-    """bool[N]: whether the nearest training picture is no farther than ``factor`` times what is usual among those.
+    """bool[N]: whether the nearest training picture is no farther than ``factor`` times what is usual among those."""
+    return np.asarray(nearest(generated, training)[1] <= factor * usual_distance(training, groups), dtype=np.bool_)
 
-    Usual is the median distance of a training picture to the nearest one of another group: near-duplicates and pictures
-    of one page would make it too small. Somepalli et al., arXiv 2212.03860, calibrate by the training set likewise.
+
+def nearest(
+    generated: NDArray[np.float64], training: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """For each of ``generated`` which of ``training`` is nearest, int64[N], and how far that is, float64[N]."""
+    distances = _distances(generated, training)
+    return distances.argmin(axis=1), distances.min(axis=1)
+
+
+def usual_distance(training: NDArray[np.float64], groups: Sequence[Hashable]) -> float:
+    """What is usual among training pictures; 0 where all are of one group.
+
+    It is the median distance to the nearest one of another group: near-duplicates and pictures of one page would make it
+    too small. Somepalli et al., arXiv 2212.03860, calibrate by the training set likewise.
     """
     among = _distances(training, training)
     among[np.array([[one == other for other in groups] for one in groups])] = np.inf
-    nearest = among.min(axis=1)
-    usual = float(np.median(nearest[np.isfinite(nearest)])) if np.isfinite(nearest).any() else 0.0
-    return np.asarray(_distances(generated, training).min(axis=1) <= factor * usual, dtype=np.bool_)
+    distances = among.min(axis=1)
+    return float(np.median(distances[np.isfinite(distances)])) if np.isfinite(distances).any() else 0.0
 
 
 def _distances(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:

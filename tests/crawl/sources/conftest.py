@@ -88,9 +88,11 @@ def platform():
 def asked_of(manners, tmp_path):
     """What a source brings: all of it, or the first ``most`` as if it were killed then."""
 
-    def ask(source, most=None, fresh_hours=1.0, **others):
+    def ask(source, most=None, fresh_hours=1.0, requests=(), **others):
         brought = []
-        visit = Visit(manners=manners(**({"retries": 1} | others)), own=tmp_path, fresh_hours=fresh_hours)
+        visit = Visit(
+            manners=manners(**({"retries": 1} | others)), own=tmp_path, fresh_hours=fresh_hours, requests=requests
+        )
         for each in source(visit):
             brought.append(each)
             if len(brought) == most:

@@ -4,7 +4,7 @@ import pytest
 
 from stages.crawl.sources.commons import Config, build
 from stages.errors import SourceError
-from stages.records import Evidence
+from stages.records import Evidence, Request
 
 
 @pytest.fixture
@@ -189,3 +189,13 @@ def test_either_words_or_a_category_must_be_given(config, asked_of):
     for others in ({"search": ""}, {"category": "Galaxies"}):
         with pytest.raises(SourceError, match="give either search or category"):
             asked_of(build(config("http://a.test", **others)))
+
+
+def test_what_a_round_asks_for_is_searched_for_after_what_was_configured(commons, config, asked_of):
+    wiki = commons(lambda base: [file(base, f"{name}.jpg", number) for number, name in enumerate("abcde")])
+    asked = Request(id="word=barred", words=("barred", "galaxy"), site="", policy="licensed", count=2)
+    elsewhere = Request(id="x", words=("x",), site="a.test", policy="licensed", count=9)
+    source = build(config(wiki.base, search="", category="Galaxies", max_items=2))
+    found, _ = asked_of(source, requests=(asked, elsewhere))
+    assert [each.title for each in found] == ["a", "b", "c", "d"]
+    assert [query.get("gsrsearch") for _, query in wiki.pages()] == [None, "barred galaxy filetype:bitmap"]

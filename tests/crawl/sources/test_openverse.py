@@ -195,7 +195,12 @@ def test_the_stage_leaves_licence_credit_and_author_of_each_picture(openverse, m
     chosen = {"name": "openverse", "base": server.base, "search": "galaxy", "licences": ["by", "cc0"], "sources": []}
     chosen |= {"page_size": 20, "max_items": 9, "budget": 9}
     config = stage.Config(
-        sources={"openverse": chosen}, manners=manners(retries=0), fresh_hours=1.0, max_failures=0.5, shard_digits=1
+        sources={"openverse": chosen},
+        manners=manners(retries=0),
+        fresh_hours=1.0,
+        max_failures=0.5,
+        shard_digits=1,
+        follow_requests=False,
     )
     assert stage.run(config, own=tmp_path, out=tmp_path / "out")["items"] == 2
     rows = sorted(tables.read(tmp_path / "out", Item), key=lambda row: row.url)

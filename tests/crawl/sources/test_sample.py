@@ -7,7 +7,8 @@ import pytest
 from stages import machine
 from stages.crawl import site
 from stages.crawl.sources import Found, Missed, Visit
-from stages.crawl.sources.sample import build
+from stages.crawl.sources.sample import build, limited, limits
+from stages.records import Request
 
 HOME = f"http://{site.HOST}"
 
@@ -74,3 +75,34 @@ def test_the_digits_are_brought_with_their_words_and_licence(visit, sample):
     assert {each.alt.rpartition(" ")[2] for each in found} == set(site.specimens.DIGITS)
     assert {each.licence_evidence[0].raw for each in found} == {site.DIGITS_LICENCE}
     assert {each.author for each in found} == {"E. Alpaydin, C. Kaynak"}
+
+
+def request(count, *words):
+    return Request(id="a", words=words, site="", policy="licensed", count=count)
+
+
+def shown(number, alt):
+    return Found(
+        url=f"http://a.test/{number}", page="", kind="image", alt=alt, title="", author="", credit="",
+        licence_evidence=(), signals=(), consent="", group="", body=b"",
+    )  # fmt: skip
+
+
+def test_a_limit_starves_the_site_of_pictures_of_a_word_and_a_request_brings_some_back(sample):
+    site_of = [shown(number, "a lying nine" if number % 2 else "a nine") for number in range(20)]
+    config = sample(limits={"lying": 3})
+    kept = list(limited(site_of, limits(config, ())))
+    assert [each.alt for each in kept].count("a lying nine") == 3
+    assert [each.alt for each in kept].count("a nine") == 10
+    more = list(limited(site_of, limits(config, (request(4, "lying", "nine"), request(2, "nine")))))
+    assert [each.alt for each in more].count("a lying nine") == 7
+    assert [each for each in more if each in kept] == kept
+
+
+def test_every_other_nine_of_the_turned_digits_lies_and_has_a_page_of_its_own():
+    built = site.build("turned digits")
+    pages = {path: resource.body.decode() for path, resource in built.items() if path.startswith("/pages/nine-")}
+    lies = ["a lying handwritten digit nine" in text for text in pages.values()]
+    assert len(pages) == sum(path.startswith("/nine/") for path in built) == 180
+    assert sum(lies) == 90
+    assert all(text.count("<img") == 1 for text in pages.values())

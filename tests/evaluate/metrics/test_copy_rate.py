@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from stages.evaluate.metrics import copy_rate as copies
-from stages.evaluate.metrics.copy_rate import copied
+from stages.evaluate.metrics.copy_rate import copied, nearest
 
 
 def drawn(seed, count, width=384):
@@ -47,3 +47,10 @@ def test_thumbnails_are_small_colours_of_zero_to_one():
     assert small.shape == (2, 768)
     np.testing.assert_allclose(small[0].reshape(16, 16, 3)[5, 5], [1.0, 0.0, 0.2])
     assert not small[1].any()
+
+
+def test_the_nearest_is_named_with_its_distance():
+    training = np.array([[0.0, 0.0], [1.0, 0.0]])
+    which, distances = nearest(np.array([[0.9, 0.0], [0.0, 0.5]]), training)
+    assert which.tolist() == [1, 0]
+    assert distances == pytest.approx([0.1, 0.5])

@@ -9,47 +9,13 @@ import numpy as np
 import pytest
 
 from stages import tables
-from stages.clean.rules import RULES
-from stages.evaluate import report
 from stages.evaluate.pictures import Pictures
+from stages.evaluate.report.page import Judgement, render
 from stages.images import decode
-from stages.records import Frame, Item, Point, Quality, Recommendation, Region, Ruling, Score
+from stages.records import Frame, Item, PictureScore, Quality, Recommendation, Region, Ruling
 
-SCORES = [
-    Score(
-        id="heldout_loss",
-        metric="heldout_loss",
-        arm="adapter",
-        clusters=3,
-        unit="group",
-        definition="0" * 16,
-        base=0.123456,
-        adapter=0.1,
-        delta=-0.023456,
-        low=-0.03,
-        high=-0.01,
-        count=3,
-        better="lower",
-        verdict="better",
-    ),
-    Score(
-        id="psnr_round_trip",
-        metric="psnr_round_trip",
-        arm="adapter",
-        clusters=3,
-        unit="group",
-        definition="0" * 16,
-        base=12.0,
-        adapter=None,
-        delta=None,
-        low=11.0,
-        high=13.0,
-        count=3,
-        better="higher",
-        verdict="",
-    ),
-]
-
+PNG = "data:image/png;base64,"
+CREDITS = '<h2 id="credits">Credits</h2>'
 CHOSEN = Recommendation(id="adapter", reason="heldout_loss 0.1, the best of 1")
 
 
@@ -67,21 +33,20 @@ class Tags(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def sources(tiny_upstream, tiny_prepared, tiny_trained):
-    named = ("crawled", "frames", "measured", "cleaned", "anonymised")
-    return report.Sources(
-        **{name: tiny_upstream / name for name in named}, prepared=tiny_prepared, trained=tiny_trained
-    )
+def found(score, pictures):
+    ceiling = {"adapter": None, "delta": None, "base": 12.0, "low": 11.0, "high": 13.0}
+    rows = [score(), score("psnr_round_trip", better="higher", verdict="", **ceiling)]
+    losses = [
+        PictureScore(id=f"{arm} {each.id}", metric="heldout_loss", arm=arm, sample=each.id, value=value)
+        for arm, value in (("base", 0.5), ("adapter", 0.25))
+        for each in (*pictures.plain("subject", "heldout"), *pictures.plain("prior", "heldout"))
+    ]
+    return Judgement(scores=rows, of_pictures=losses, chosen=CHOSEN, copy_factor=0.5)
 
 
 @pytest.fixture(scope="module")
-def pictures(tiny_prepared, tiny_generated):
-    return Pictures(tiny_prepared, tiny_generated)
-
-
-@pytest.fixture(scope="module")
-def html(sources, pictures):
-    return report.page(sources, SCORES, CHOSEN, pictures)
+def html(sources, found, pictures):
+    return render(sources, found, pictures)
 
 
 @pytest.fixture(scope="module")
@@ -95,23 +60,25 @@ def parsed(html):
 def embedded(parsed):
     """All pictures that the page holds."""
     sources = [value for name, value in parsed.attributes if name == "src"]
-    return [decode(base64.b64decode(source.removeprefix("data:image/png;base64,"))) for source in sources]
+    return [decode(base64.b64decode(source.removeprefix(PNG))) for source in sources]
 
 
 def test_the_page_asks_nothing_of_the_network(html, parsed):
     loading = ("src", "href", "srcset", "action", "data", "poster", "background", "xlink:href")
     loaded = [value for name, value in parsed.attributes if name in loading]
-    assert loaded
-    assert all(value.startswith("data:image/png;base64,") for value in loaded)
+    assert {value.split(",")[0] for value in loaded if value.startswith("data:")} == {PNG.removesuffix(",")}
+    within = {value[1:] for value in loaded if not value.startswith("data:")}
+    assert within <= {value for name, value in parsed.attributes if name == "id"}  # links within the page
+    assert len(within) > 5
     assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & parsed.tags
     assert not re.search(r"url\(|@import", html)
     assert not [name for name, _ in parsed.attributes if name.startswith("on")]
 
 
 def test_on_a_narrow_screen_every_number_of_a_score_keeps_its_name(html, parsed):
-    table = html[html.index('<table class="scores">') : html.index("</table>")]
+    table = html[html.index('<table class="scores">') :]
     names = ["base", "adapter", "adapter − base", "95 % interval", "pictures", "better is"]
-    assert re.findall('data-label="(.*?)"', table) == names * len(SCORES)
+    assert re.findall('data-label="(.*?)"', table) == names * 2
     assert "@media (max-width: 800px)" in html
 
 
@@ -134,11 +101,11 @@ def test_what_was_refused_for_its_quality_is_shown(html, embedded):
     assert [picture for picture in embedded if (picture == (0, 255, 255)).all()]
 
 
-def test_a_face_that_was_refused_for_its_quality_is_named_and_not_shown(html, sources, pictures, tmp_path):
+def test_a_face_that_was_refused_for_its_quality_is_named_and_not_shown(html, sources, found, pictures, tmp_path):
     face = Region(left=0, top=0, width=4, height=4, score=1.0, landmarks=())
     seen = [replace(each, faces=(face,)) for each in tables.read(sources.measured, Quality)]
     tables.write(tmp_path, Quality, seen)
-    page = report.page(replace(sources, measured=tmp_path), SCORES, CHOSEN, pictures)
+    page = render(replace(sources, measured=tmp_path), found, pictures)
     assert html.count('alt="refused: small"') == 2
     assert "small: 2" in page
     assert 'alt="refused:' not in page
@@ -148,33 +115,62 @@ def test_a_refused_line_of_one_pixel_is_shown_as_a_line(embedded):
     assert [picture.shape for picture in embedded if picture.shape[0] == 1] == [(1, 96, 3)]
 
 
-def test_a_refused_file_that_is_no_picture_is_shown_as_a_blank():
-    assert report._thumbnail(b"no picture").shape == (8, 8, 3)
-
-
-def test_every_rule_on_quality_is_shown_but_nakedness():
-    assert set(report.QUALITY_REASONS) == {rule.reason for rule in RULES} - {"nsfw"} | {"twin", "lookalike"}
-
-
-def test_only_reasons_of_quality_are_shown():
-    assert not [reason for reason in report.QUALITY_REASONS if "licence" in reason or "opted" in reason]
-
-
-def test_both_arms_and_the_real_pictures_stand_below_each_other(html, embedded, pictures):
-    assert html.count('alt="generated by the base"') == html.count('alt="generated by the adapter"') == 6
-    assert html.count('alt="held-out picture"') == 3
+def test_every_arm_stands_beside_the_real_pictures(html, embedded, pictures):
+    assert html.count(', base">') == html.count(', adapter">') == 10  # six of the subject, four of the prior
+    assert html.count('alt="held-out picture: ') == 3 + 2 + 3  # of the subject, of the prior, the worst
     for arm in ("base", "adapter"):
         drawn = [pictures.drawn(each) for each in pictures.by_arm(arm, "subject")]
         assert all(any(np.array_equal(one, picture) for picture in embedded) for one in drawn)
 
 
+def test_the_verdict_comes_first_and_says_what_to_take(html):
+    said = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html[html.index("<h1>") : html.index("<nav")]))
+    assert "Better than the base by 1 of 1 measures (heldout_loss)" in said
+    assert "Take the end of training: heldout_loss 0.1, the best of 1." in said
+    assert html.index('class="verdict') < html.index("<img")
+
+
+def test_checkpoints_are_columns_between_base_and_end(sources, found, score, with_checkpoints):
+    rows = [*found.scores, score(arm="step-00000009", adapter=0.11), score(arm="step-00000010", adapter=0.09)]
+    chosen = Recommendation(id="step-00000010", reason="heldout_loss 0.09, the best of 3")
+    losses = [replace(each, arm=chosen.id) for each in found.of_pictures if each.arm == "adapter"]
+    better = replace(found, scores=rows, chosen=chosen, of_pictures=[*found.of_pictures, *losses])
+    html = render(sources, better, with_checkpoints)
+    head = html[html.index("<thead>") : html.index("</thead>")]
+    names = re.findall(r"<th [^>]*>(.*?)</th>", head)
+    assert names == ["base", "step 9", "step 10<small>recommended</small>", "adapter", "real"]
+    assert "Take step 10: heldout_loss 0.09, the best of 3." in html
+    assert '<line class="base"' in html
+
+
+def test_all_that_scrolls_is_reached_by_the_keyboard_and_has_a_name(html):
+    scrolled = re.findall(r'<div class="scroll"[^>]*>', html)
+    assert len(scrolled) >= 3
+    assert all('tabindex="0" role="region" aria-label=' in each for each in scrolled)
+    assert html.index('class="skip"') < html.index("<main>")
+
+
+def test_every_picture_is_described(html):
+    assert not re.findall(r'<img (?![^>]*alt="[^"]+")', html)
+
+
+def test_the_page_knows_the_dark_and_paper(html):
+    assert "prefers-color-scheme: dark" in html
+    assert "@media print" in html
+
+
 def test_every_score_has_its_numbers_and_its_verdict(html):
     rows = [re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", row)).strip() for row in html.split("<tr>")]
     assert (
-        "heldout_loss 0.1235 0.1 -0.02346 -0.03 … -0.01 3 lower better (only 3 groups: the interval may be too short)"
+        "heldout_loss denoising loss on real pictures of the subject that no training saw 0.1235 0.1 -0.02346 -0.03 … -0.01 3 lower better (only 3 groups: the interval may be too short)"
         in rows
     )
-    assert any(row.startswith("psnr_round_trip 12 – – 11 … 13 3 higher") for row in rows)
+    assert any(
+        row.startswith(
+            "psnr_round_trip PSNR of the autoencoder alone, in dB: the ceiling of what any adapter reaches 12 – – 11 … 13 3 higher"
+        )
+        for row in rows
+    )
 
 
 def test_the_funnel_counts_every_stage(html):
@@ -188,39 +184,39 @@ def test_the_funnel_counts_every_stage(html):
     )
 
 
-def test_credits_name_the_pictures_that_were_used_and_no_others(html, sources, pictures):
+def test_credits_name_the_pictures_that_were_used_and_no_others(html, sources, found, pictures):
     used = {row.frame for row in pictures.samples}
-    credit = html[html.index("<h2>Credits</h2>") :]
+    credit = html[html.index(CREDITS) :]
     assert "12 pictures were used" in credit
     for frame in tables.read(sources.frames, Frame):
         assert (f"https://a.test/{frame.item[:8]}.png" in credit) == (frame.id in used)
 
 
 def test_licences_are_counted_over_the_pictures_that_were_used(html):
-    rights = html[html.index("<h2>Rights</h2>") : html.index("<h2>Credits</h2>")]
+    rights = html[html.index("<h2>Rights</h2>") : html.index(CREDITS)]
     assert '<tr><td>CC0-1.0</td><td class="n">12</td></tr>' in rights
     assert "unknown" not in rights
     assert "none of the known licences asks for anything" in rights
 
 
-def test_duties_and_consents_are_named(sources, pictures, tmp_path):
+def test_duties_and_consents_are_named(sources, found, pictures, tmp_path):
     shutil.copytree(sources.crawled, tmp_path / "crawled")
     items = tables.read(sources.crawled, Item)
     others = [replace(each, licence="CC-BY-SA-4.0" if each.licence else "", consent="r-1") for each in items]
     tables.write(tmp_path / "crawled", Item, others)
-    html = report.page(replace(sources, crawled=tmp_path / "crawled"), SCORES, CHOSEN, pictures)
+    html = render(replace(sources, crawled=tmp_path / "crawled"), found, pictures)
     assert "<li>share adaptations under the same licence: CC-BY-SA-4.0</li>" in html
     assert "<li>name the sources: CC-BY-SA-4.0</li>" in html
     assert 'consent <code>r-1</code>: <span class="worse">does not count</span>, there is no such record' in html
     assert "asks for anything" not in html
 
 
-def test_the_policy_is_named_and_what_it_bars(html, sources, pictures, tmp_path, tiny_ruling):
+def test_the_policy_is_named_and_what_it_bars(html, sources, found, pictures, tmp_path, tiny_ruling):
     assert f"policy <code>studio</code> (SHA-256 <code>{'5' * 64}</code>); the declared use is commercial" in html
     assert "not for publication" not in html
     shutil.copytree(sources.cleaned, tmp_path / "cleaned")
     tables.write(tmp_path / "cleaned", Ruling, [replace(tiny_ruling, publish=False)])
-    barred = report.page(replace(sources, cleaned=tmp_path / "cleaned"), SCORES, CHOSEN, pictures)
+    barred = render(replace(sources, cleaned=tmp_path / "cleaned"), found, pictures)
     assert '<b class="worse">not for publication</b>' in barred
 
 
@@ -228,52 +224,17 @@ def test_redacted_pictures_are_shown(html):
     assert html.count('alt="picture with a redacted face"') == 1
 
 
-def test_a_curve_goes_from_its_first_point_to_its_last():
-    points = [
-        Point(id=str(step), step=step, loss=loss, rate=0.0, heldout_loss=None, prior_loss=2.0)
-        for step, loss in ((0, 0.0), (5, 3.0), (10, 1.0))
-    ]
-    curve = report._curve("training loss", points, "loss")
-    assert (curve["first"], curve["last"], curve["steps"]) == (3.0, 1.0, 10)
-    assert curve["path"] == "150.0,5.0 300.0,95.0"
-    assert report._curve("held-out", points, "heldout_loss")["path"] == ""
-    assert report._curve("flat", points, "prior_loss")["path"] == "0.0,95.0 150.0,95.0 300.0,95.0"
+def test_the_same_run_gives_the_same_page(html, sources, found, pictures):
+    assert render(sources, found, pictures) == html
 
 
-def test_the_same_run_gives_the_same_page(html, sources, pictures):
-    assert report.page(sources, SCORES, CHOSEN, pictures) == html
-
-
-def test_without_a_prior_the_page_says_so(sources, pictures, tiny_prepared, tiny_generated):
+def test_without_a_prior_the_page_says_so(sources, found, pictures, tiny_prepared, tiny_generated):
     alone = Pictures(tiny_prepared, tiny_generated)
     alone.generations = [each for each in alone.generations if each.role == "subject"]
-    assert "There were no pictures of anything but the subject" in report.page(sources, SCORES, CHOSEN, alone)
-
-
-def test_the_grid_has_base_adapter_and_real_in_three_rows(pictures):
-    sheet = report.grid(pictures)
-    assert sheet.shape == (3 * 20, report.COLUMNS * 20, 3)
-    for down, arm in enumerate(("base", "adapter")):
-        first = pictures.drawn(pictures.by_arm(arm, "subject")[0])
-        assert np.array_equal(sheet[20 * down : 20 * down + 16, :16], first)
-    real = pictures.real(pictures.plain("subject", "heldout")[0])
-    assert np.array_equal(sheet[40:56, :16], real)
-
-
-def test_both_rows_of_the_grid_have_the_same_seeds(pictures):
-    base, adapter = (pictures.by_arm(arm, "subject") for arm in ("base", "adapter"))
-    assert [(each.prompt, each.seed) for each in base] == [(each.prompt, each.seed) for each in adapter]
+    assert "There were no pictures of anything but the subject" in render(sources, found, alone)
 
 
 def test_variants_are_not_shown_as_real_pictures(pictures, tiny_prepared, tiny_generated):
     more = Pictures(tiny_prepared, tiny_generated)
     more.samples = [*more.samples, *(replace(row, variant=1) for row in more.samples)]
     assert more.plain("subject", "heldout") == pictures.plain("subject", "heldout")
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(None, "–"), (0.0, "0"), (0.123456, "0.1235"), (1234.56, "1235"), (100.0, "100"), (-2.5e-7, "-2.5e-07")],
-)
-def test_numbers_have_four_digits_and_nothing_is_a_dash(value, text):
-    assert report.number(value) == text

@@ -1,0 +1,1 @@
+"""Find what was learned less, and ask for more of it."""
