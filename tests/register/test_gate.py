@@ -120,7 +120,8 @@ def test_what_must_not_be_published_needs_the_configurations_word():
 
 def test_readings_are_those_of_the_arm_the_metric_and_the_subject():
     values = {"frame": "f", "variant": 0, "text": "", "split": "heldout", "width": 8, "height": 8, "digest": ""}
-    values |= {"source_width": 8, "source_height": 8, "crop_left": 0, "crop_top": 0, "place": ("0", 0, 1)}
+    values |= {"source_width": 8, "source_height": 8, "crop_left": 0, "crop_top": 0}
+    values |= {"weight": 1.0, "place": ("0", 0, 1)}
     place = {"role": "subject", "group": "g"}
     samples = [Sample(id="a", **place, **values), Sample(id="b", **(place | {"role": "prior"}), **values)]
     rows = [
