@@ -58,8 +58,9 @@ def run(config: Config, *, base: Path, prepared: Path, encoded: Path, out: Path)
     tables.write(out, Failure, unseen)
     _keep_pictures(checkpoint.with_suffix(""), out / "samples")
     tracking.remember(out, tracking.by_this_code(training), _told(figures))
-    if config.snapshots:
-        shutil.copytree(checkpoints.snapshots(checkpoint), out / SNAPSHOTS, dirs_exist_ok=True)
+    kept = checkpoints.snapshots(checkpoint)
+    if kept.is_dir():  # not where the training is shorter than the steps between two
+        shutil.copytree(kept, out / SNAPSHOTS, dirs_exist_ok=True)
     checkpoints.remove(checkpoint)
     return {**_report(points, family, config, samples), "unseen": len(unseen)}
 
