@@ -295,6 +295,17 @@ class PictureScore:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One held-out picture as it judged a registered version: later ones are compared by it. ``id`` is the sample's."""
+
+    id: str
+    group: str  # as ``Sample.group``
+    metric: str
+    definition: str  # as ``Score.definition``
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recommendation:
     """Which arm to take. ``id`` is the arm."""
 

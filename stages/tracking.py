@@ -1,4 +1,4 @@
-"""MLflow, and nothing else imports it. It is a log and never an input: what a stage needs lies in files.
+"""MLflow, and nothing else but ``versions`` imports it. It is a log, never an input: what a stage needs lies in files.
 
 A result is named by the digest of its entries in dvc.lock, so that what DVC restores from its cache still shows against
 the right run, once. The store is ``MLFLOW_TRACKING_URI`` or else ``mlflow.db`` beside dvc.yaml.
@@ -17,9 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,15 +95,15 @@ def log_result(lock: Lock, experiment: str, logged: Logged) -> bool:
     A run that was broken off is removed and written anew. One that showed the training while it ran is completed. A run
     that the launcher made is filled, whatever other runs there are of that result.
     """
-    mlflow, client = _connected()
-    where = _experiment(mlflow, client, experiment)
+    mlflow, client = connected()
+    where = experiment_id(mlflow, client, experiment)
     alike = [] if os.environ.get("MLFLOW_RUN_ID") else client.search_runs([where], f"tags.`{RESULT}` = '{lock.result}'")
     for run in alike:
         if run.info.status == "FINISHED":
             return False
         client.delete_run(run.info.run_id)
     run = _Run(client, _live(client, where, logged.training) or client.create_run(where).info.run_id)
-    run.begin({RESULT: lock.result, **_provenance(lock)})
+    run.begin({RESULT: lock.result, **provenance(lock)})
     _log_numbers(run, lock, logged)
     _log_datasets(client, run.id, lock, logged.datasets)
     for file in logged.files:
@@ -176,15 +174,15 @@ class Launched:
 
 def launch(name: str, title: str, *, parent: str, tags: Mapping[str, str]) -> Launched:
     """A run in the experiment ``name`` that is under way, below the run ``parent`` where that is not empty."""
-    mlflow, client = _connected()
+    mlflow, client = connected()
     below = {"mlflow.parentRunId": parent} if parent else {}
-    run = client.create_run(_experiment(mlflow, client, name), run_name=title, tags={**tags, **_source(), **below})
+    run = client.create_run(experiment_id(mlflow, client, name), run_name=title, tags={**tags, **_source(), **below})
     return Launched(id=run.info.run_id, store=mlflow.get_tracking_uri())
 
 
 def conclude(run: Launched, status: str, *, numbers: Mapping[str, float], files: Sequence[Path]) -> None:
     """End ``run`` as FINISHED, FAILED or KILLED, with what came of it."""
-    client = _connected(run.store)[1]
+    client = connected(run.store)[1]
     filled = _Run(client, run.id)
     filled.log([(name, 0, value) for name, value in numbers.items()])
     for file in files:
@@ -211,7 +209,7 @@ def _live(client: Any, where: str, training: str) -> str | None:
 
 def experiment() -> str | None:
     """The experiment that ``track`` will write to; None where there is no pipeline around."""
-    file = _root() / "params.yaml"
+    file = root() / "params.yaml"
     values = yaml.safe_load(file.read_bytes()) if file.is_file() else {}
     name = values.get("track", {}).get("experiment")
     return None if name is None else str(name)
@@ -241,7 +239,7 @@ def follow(spool: Path, name: str, training: str) -> None:
     It tries again for as long as the training runs when the store is away or locked.
     """
     parent = os.getppid()
-    mlflow, client = _connected()
+    mlflow, client = connected()
     run: _Run | None = None
     waiting: list[dict[str, Any]] = []
     for lines in _tail(spool):
@@ -263,7 +261,7 @@ def follow(spool: Path, name: str, training: str) -> None:
 
 
 def _opened(mlflow: Any, client: Any, name: str, training: str) -> _Run | None:
-    where = _experiment(mlflow, client, name)
+    where = experiment_id(mlflow, client, name)
     found = client.search_runs([where], f"tags.`{TRAINING}` = '{training}'")
     if any(RESULT in each.data.tags for each in found):
         return None
@@ -322,50 +320,7 @@ def _note(trained: Path) -> Path:
     return machine.cache("trainings") / f"{total.hexdigest()[:32]}.json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Registration:
-    """A model version to be."""
-
-    name: str
-    alias: str  # moves to this version; empty: none does
-    code: Path  # models-from-code: the file is the model, nothing is pickled
-    artifacts: Mapping[str, Path]
-    config: Mapping[str, Any]
-    card: str  # Markdown
-    data: Sequence[str]  # outputs whose digests the version is tagged with
-    tags: Mapping[str, str]  # what else it is tagged with; a version of the same result with other tags is another one
-
-
-def register(lock: Lock, experiment: str, wanted: Registration) -> bool:
-    """Register ``wanted`` under the run of ``lock.result``, unless it is registered already; says whether it did.
-
-    What is registered already gets the card of today: consents may have been taken back since.
-
-    Raises:
-        TableError: when there is no run of that result.
-    """
-    mlflow, client = _connected()
-    own = {RESULT: lock.result, **wanted.tags}
-    for version in client.search_model_versions(f"name='{wanted.name}'"):
-        if own.items() <= version.tags.items():
-            if version.description != wanted.card:
-                client.update_model_version(wanted.name, version.version, description=wanted.card)
-            return False
-    where = _experiment(mlflow, client, experiment)
-    runs = client.search_runs([where], f"tags.`{RESULT}` = '{lock.result}'")
-    if not runs:
-        raise TableError(f"MLflow has no run of result {lock.result}; `dvc repro -f -s track` writes it again")
-    tags = {**own, **_provenance(lock), **{f"data.{path}": lock.outs[path] for path in wanted.data}}
-    with _active(mlflow, runs[0].info.run_id):
-        model = _log_model(mlflow, wanted)
-    version = mlflow.register_model(model.model_uri, wanted.name, tags=tags)
-    client.update_model_version(wanted.name, version.version, description=wanted.card)
-    if wanted.alias:
-        client.set_registered_model_alias(wanted.name, wanted.alias, version.version)
-    return True
-
-
-def _connected(store: str = "") -> tuple[Any, Any]:
+def connected(store: str = "") -> tuple[Any, Any]:
     """MLflow and a client of ``store``, or else of the one that is configured, which is made if need be."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
@@ -375,9 +330,9 @@ def _connected(store: str = "") -> tuple[Any, Any]:
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
 
-    uri = store or os.environ.get("MLFLOW_TRACKING_URI") or _own_store()
-    if uri == _own_store():
-        _made(mlflow, _root() / "mlflow.db")
+    uri = store or os.environ.get("MLFLOW_TRACKING_URI") or own_store()
+    if uri == own_store():
+        _made(mlflow, root() / "mlflow.db")
     mlflow.set_tracking_uri(uri)
     return mlflow, mlflow.MlflowClient()
 
@@ -395,21 +350,23 @@ def _made(mlflow: Any, file: Path) -> None:
         fresh.replace(file)
 
 
-def _own_store() -> str:
-    return f"sqlite:///{_root() / 'mlflow.db'}"
+def own_store() -> str:
+    """The address of the project's own store."""
+    return f"sqlite:///{root() / 'mlflow.db'}"
 
 
-def _root() -> Path:
+def root() -> Path:
     """The project's folder: DVC names it, also in the temporary copies of ``dvc exp run --temp``."""
     return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
 
 
-def _experiment(mlflow: Any, client: Any, name: str) -> str:
+def experiment_id(mlflow: Any, client: Any, name: str) -> str:
+    """The id of the experiment ``name``, which is made if need be."""
     found = client.get_experiment_by_name(name)
     if found:
         return str(found.experiment_id)
-    local = mlflow.get_tracking_uri() == _own_store()  # the environment would not tell: MLflow has set it meanwhile
-    place = (_root() / "mlartifacts").as_uri() if local else None
+    local = mlflow.get_tracking_uri() == own_store()  # the environment would not tell: MLflow has set it meanwhile
+    place = (root() / "mlartifacts").as_uri() if local else None
     try:
         return str(client.create_experiment(name, artifact_location=place, tags=KIND))
     except mlflow.MlflowException:  # another process was quicker
@@ -436,34 +393,8 @@ def _log_datasets(client: Any, run_id: str, lock: Lock, paths: Sequence[str]) ->
     client.log_inputs(run_id, inputs)
 
 
-def _log_model(mlflow: Any, wanted: Registration) -> Any:
-    from mlflow.models import ModelSignature
-    from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
-
-    signature = ModelSignature(
-        inputs=Schema([ColSpec("string", "prompt")]),
-        outputs=Schema([ColSpec("string", "png_base64")]),
-        params=ParamSchema([ParamSpec("seed", "long", 0)]),
-    )
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*input example was not provided")  # the signature is ours
-        return mlflow.pyfunc.log_model(
-            name="adapter",
-            python_model=str(wanted.code),
-            artifacts={name: str(path) for name, path in wanted.artifacts.items()},
-            model_config=dict(wanted.config),
-            signature=signature,
-            pip_requirements=["darkroom"],
-        )
-
-
-@contextmanager
-def _active(mlflow: Any, run_id: str) -> Iterator[None]:
-    with mlflow.start_run(run_id=run_id):
-        yield
-
-
-def _provenance(lock: Lock) -> dict[str, str]:
+def provenance(lock: Lock) -> dict[str, str]:
+    """The tags that say where ``lock`` stood: its digest, and commit and state of the repository."""
     return {"dvc.lock": lock.digest, **_source()}
 
 
@@ -482,7 +413,7 @@ def _source() -> dict[str, str]:
 def _git(*arguments: str) -> str:
     """What git answers; empty without git or a repository."""
     try:
-        done = subprocess.run(["git", *arguments], cwd=_root(), capture_output=True, text=True, check=False)  # noqa: S603, S607
+        done = subprocess.run(["git", *arguments], cwd=root(), capture_output=True, text=True, check=False)  # noqa: S603, S607
     except FileNotFoundError:
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -266,12 +266,16 @@ def tiny_export():
 @pytest.fixture(scope="session")
 def tiny_exported(tmp_path_factory, tiny_base, tiny_upstream, tiny_prepared, tiny_trained, tiny_export):
     """What export leaves of ``tiny_trained``."""
+    from stages import tables
     from stages.export import stage
+    from stages.records import Recommendation
 
     folder = tmp_path_factory.mktemp("tiny") / "exported"
+    tables.write(folder / "evaluated", Recommendation, [Recommendation(id="adapter", reason="the best of 1")])
     upstream = {name: tiny_upstream / name for name in ("crawled", "frames", "cleaned")}
-    stage.run(tiny_export(), base=tiny_base, prepared=tiny_prepared, trained=tiny_trained, out=folder, **upstream)
-    return folder
+    upstream |= {"base": tiny_base, "prepared": tiny_prepared, "trained": tiny_trained}
+    stage.run(tiny_export(), **upstream, evaluated=folder / "evaluated", out=folder / "out")
+    return folder / "out"
 
 
 @pytest.fixture(scope="session")
@@ -368,7 +372,7 @@ def migrated_store(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_ROOT", str(folder))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        tracking._connected()
+        tracking.connected()
     return folder / "mlflow.db"
 
 
@@ -388,4 +392,4 @@ def mlflow_client(mlflow_home):
     """MLflow's client of the store in ``mlflow_home``."""
     from stages import tracking
 
-    return tracking._connected()[1]
+    return tracking.connected()[1]

@@ -169,14 +169,6 @@ def test_many_and_long_parameters_fit(mlflow_client, lock, logged):
     assert len(run.data.metrics) == 1501
 
 
-def test_a_version_needs_its_run(mlflow_client, lock, tmp_path):
-    wanted = tracking.Registration(
-        name="model", alias="candidate", code=tmp_path, artifacts={}, config={}, card="", data=(), tags={}
-    )
-    with pytest.raises(TableError, match=r"MLflow has no run of result .*; `dvc repro -f -s track` writes it again"):
-        tracking.register(lock(), "one", wanted)
-
-
 def test_the_store_lies_beside_dvc_yaml_and_nothing_elsewhere(mlflow_client, mlflow_home, lock, logged):
     tracking.log_result(lock(), "one", logged)
     assert {path.name for path in mlflow_home.iterdir()} == {"mlflow.db", "mlflow.lock", "mlartifacts"}
@@ -367,7 +359,7 @@ def test_what_is_remembered_belongs_to_the_very_files(tmp_path):
 def test_a_launched_run_is_filled_and_concluded_below_its_parent(mlflow_client, tmp_path):
     parent = tracking.launch("sweeps", "sweep one", parent="", tags={"darkroom.sweep": "train.rank=1,2"})
     child = tracking.launch("sweeps", "0: train.rank=1", parent=parent.id, tags={})
-    assert child.environment() == {"MLFLOW_RUN_ID": child.id, "MLFLOW_TRACKING_URI": tracking._own_store()}
+    assert child.environment() == {"MLFLOW_RUN_ID": child.id, "MLFLOW_TRACKING_URI": tracking.own_store()}
     (tmp_path / "dvc.log").write_text("all went well")
     tracking.conclude(child, "FINISHED", numbers={"loss": 0.5}, files=[tmp_path / "dvc.log"])
     tracking.conclude(parent, "FAILED", numbers={}, files=[])

@@ -12,14 +12,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from stages import denoising, embeddings, families
+from stages import arms, denoising, embeddings, families
 from stages.evaluate.embedders import Embedder
 from stages.evaluate.pictures import Pictures
 from stages.evaluate.scores import Better, Question, Resampling
 from stages.families import Family
 from stages.images import Pixels
 from stages.pipelines import Precision
-from stages.records import ADAPTER, BASE, ROLES, Arm, PictureScore, Role, Sample, Split
+from stages.records import BASE, ROLES, Arm, PictureScore, Role, Sample, Split
 
 Features = NDArray[np.float64]  # float64[N, D]
 
@@ -33,20 +33,13 @@ class Models:
     base: Path
     trained: Path
 
-    def each(self, arms: Sequence[Arm]) -> Iterator[tuple[Arm, Family]]:
-        """The family as each of ``arms`` has it, the base first; it holds until the next one is asked for."""
+    def each(self, wanted: Sequence[Arm]) -> Iterator[tuple[Arm, Family]]:
+        """The family as each of ``wanted`` has it, the base first; it holds until the next one is asked for."""
         family = families.build(self.family, self.base, precision=self.precision)
-        for arm in arms:
+        for arm in wanted:
             if arm != BASE:
-                family.load_adapter(adapter_file(self.trained, arm))
+                family.load_adapter(arms.file(self.trained, arm))
             yield arm, family
-
-
-def adapter_file(trained: Path, arm: Arm) -> Path:
-    """Where the adapter of ``arm`` lies in the folder that training left."""
-    if arm == ADAPTER:
-        return trained / "adapter.safetensors"
-    return trained / "checkpoints" / f"{arm.removeprefix('step-')}.safetensors"
 
 
 class Evidence:

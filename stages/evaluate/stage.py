@@ -85,7 +85,7 @@ def run(
         if row.arm in {BASE, ADAPTER}:
             log.info("  %s", _line(row))
     log.info("  recommended: %s (%s)", chosen.id, chosen.reason)
-    return _report(rows)
+    return _report(rows, first=config.recommend.by)
 
 
 def _plot(out: Path, rows: Sequence[Score], pictures: Pictures, last: int) -> None:
@@ -111,9 +111,9 @@ def _resampling(config: Config) -> scores.Resampling:
     return scores.Resampling(resamples=config.resamples, seed=config.seed)
 
 
-def _report(rows: Sequence[Score]) -> Report:
+def _report(rows: Sequence[Score], *, first: str) -> Report:
     """Numbers of the adapter as training ended; those of checkpoints stand in ``Score`` and in the plots."""
     fields = ("base", "adapter", "delta", "low", "high")
-    final = [row for row in rows if row.arm in {BASE, ADAPTER}]
+    final = sorted((row for row in rows if row.arm in {BASE, ADAPTER}), key=lambda row: row.metric != first)
     numbers = {f"{row.id}/{field}": getattr(row, field) for row in final for field in fields}
     return {name: number for name, number in numbers.items() if number is not None}

@@ -1,4 +1,4 @@
-"""Leave the adapter as files that say what they are and that other tools load at its true strength."""
+"""Leave the recommended adapter as files that say what they are and that other tools load at its true strength."""
 
 import json
 import logging
@@ -7,13 +7,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stages import rights, tables
+from stages import arms, rights, tables
 from stages.config import settings
 from stages.errors import ModelError
 from stages.lora import about, files, inspection
 from stages.lora.folders import Folder
 from stages.lora.layers import Adapter
-from stages.records import Frame, Item, Point, Report, Ruling, Sample
+from stages.records import Arm, Frame, Item, Point, Recommendation, Report, Ruling, Sample
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +43,13 @@ def run(
     cleaned: Path,
     prepared: Path,
     trained: Path,
+    evaluated: Path,
     out: Path,
 ) -> Report:
     """Write the adapter with its metadata in diffusers' format, in kohya's where that has names for it, and a summary."""
-    lora = files.read(trained / ADAPTER)
+    (chosen,) = tables.read(evaluated, Recommendation)
+    source = arms.file(trained, chosen.id)
+    lora = files.read(source)
     samples, (ruling,) = tables.read(prepared, Sample), tables.read(cleaned, Ruling)
     training = about.Training(
         title=config.title,
@@ -58,10 +61,10 @@ def run(
         ruling=ruling,
         items=[rights.as_ruled(item, ruling) for item in _learned(crawled, frames, samples)],
         samples=samples,
-        numbers=_numbers(config, tables.read(trained, Point)[-1].step),
+        numbers=_numbers(config, _steps(trained, chosen.id)),
     )
     said = about.metadata(training, lora)
-    files.relabel(trained / ADAPTER, out / ADAPTER, said)
+    files.relabel(source, out / ADAPTER, said)
     written = _write_kohya(out / KOHYA, Adapter(lora.layers, said), config.family, base)
     tables.replace(out / SAID, (inspection.table(inspection.facts(out / ADAPTER)) + "\n").encode())
     return {"layers": len(lora.layers), "kohya": int(written), "pictures": len(about.pictures(said))}
@@ -80,6 +83,11 @@ def _write_kohya(file: Path, lora: Adapter, family: str, base: Path) -> bool:
 def _numbers(config: Config, steps: int) -> dict[str, float]:
     """What sd-scripts would say of the training in numbers."""
     return {"steps": steps, "total_batch_size": config.batch, "learning_rate": config.lr, "seed": config.seed}
+
+
+def _steps(trained: Path, arm: Arm) -> int:
+    known = arms.steps(arm)
+    return tables.read(trained, Point)[-1].step if known is None else known
 
 
 def _learned(crawled: Path, frames: Path, samples: list[Sample]) -> list[Item]:

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stages import cards, rights
-from stages.records import Consent, Item, Ruling, Sample, Score
+from stages import arms, cards, rights
+from stages.records import BASE, Consent, Item, Recommendation, Ruling, Sample, Score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,8 @@ class Facts:
     consents: Sequence[Consent]  # all records that are known
     items: Sequence[Item]  # whose pictures were used
     samples: Sequence[Sample]
-    scores: Sequence[Score]
+    scores: Sequence[Score]  # of all arms
+    chosen: Recommendation  # which of them this is
 
 
 def written(facts: Facts) -> str:
@@ -30,7 +31,7 @@ def written(facts: Facts) -> str:
     parts = [
         _head(facts),
         cards.warning(facts.ruling),
-        _judgement(facts.scores),
+        _judgement([score for score in facts.scores if score.arm in {BASE, facts.chosen.id}]),
         cards.policy(facts.ruling),
         _data(facts),
     ]
@@ -40,7 +41,8 @@ def written(facts: Facts) -> str:
 def _head(facts: Facts) -> str:
     return (
         f"# {facts.name}\n\nA LoRA for {facts.base} ({facts.base_licence}), family `{facts.family}`. "
-        f"It was taught: {facts.subject}."
+        f"It was taught: {facts.subject}. This is what was recommended: the adapter {arms.named(facts.chosen.id)} "
+        f"({facts.chosen.reason})."
     )
 
 
@@ -53,7 +55,7 @@ def _judgement(scores: Sequence[Score]) -> str:
     for score in scores:
         cells = [_number(value) for value in (score.base, score.adapter, score.delta)]
         span = f"{_number(score.low)} … {_number(score.high)}"
-        lines.append(f"| {score.id} | {' | '.join(cells)} | {span} | {score.count} | {score.verdict or '–'} |")
+        lines.append(f"| {score.metric} | {' | '.join(cells)} | {span} | {score.count} | {score.verdict or '–'} |")
     return "\n".join(lines[:1]) + "\n\n" + "\n".join(lines[1:])
 
 

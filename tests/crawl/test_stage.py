@@ -121,7 +121,7 @@ def test_requests_of_the_round_before_reach_the_sources_when_asked_for(config, t
     }
     count = {
         follow: run(
-            config(sources={"sample": starved}, follow_requests=follow),
+            config(sources={"sample": starved}, follow_requests=follow, max_failures=0.5),
             own=tmp_path / "own",
             out=tmp_path / str(follow),
         )["items"]
@@ -208,7 +208,7 @@ def test_another_crawl_without_the_journal_leaves_the_same_bytes(sample_crawl, c
 
 
 def test_a_crawl_of_the_digits_leaves_their_words_and_licence(config, tmp_path):
-    digits = {"name": "sample", "specimens": "digits", "depth": 1, "max_pages": 100, "max_items": 30}
+    digits = {"name": "sample", "specimens": "digits", "depth": 1, "max_pages": 100, "max_items": 30, "limits": {}}
     assert run(config(sources={"sample": digits}), own=tmp_path, out=tmp_path / "out")["items"] == 30
     rows = tables.read(tmp_path / "out", Item)
     assert {row.licence for row in rows} == {"CC-BY-4.0"}

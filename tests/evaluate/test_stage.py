@@ -216,7 +216,6 @@ def test_every_checkpoint_is_scored_and_the_earliest_of_equals_recommended(confi
     report = run(config(), **checkpoints, out=tmp_path / "out")
     rows = by_name(tmp_path / "out")
     assert not [name for name in report if "@" in name]  # `dvc metrics diff` shows the adapter alone
-    assert len(report) == 5 * len(COMPARED) + 3 * 2 + 2
     for name in COMPARED:
         lines = (tmp_path / "out" / "plots" / "checkpoints" / f"{name}.csv").read_text().splitlines()
         assert [line.split(",")[0] for line in lines] == ["step", "0", "4", "8", "12"]

@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from stages import families, tables
 from stages.export.stage import run
 from stages.lora import about, files
-from stages.records import Item, Ruling, Sample
+from stages.records import Item, Recommendation, Ruling, Sample
 
 
 def metadata(file):
@@ -21,7 +21,9 @@ def metadata(file):
 
 @pytest.fixture
 def folders(tmp_path, tiny_base, tiny_upstream, tiny_prepared, tiny_trained):
+    tables.write(tmp_path / "evaluated", Recommendation, [Recommendation(id="adapter", reason="the best of 1")])
     return {
+        "evaluated": tmp_path / "evaluated",
         "base": tiny_base,
         "crawled": tiny_upstream / "crawled",
         "frames": tiny_upstream / "frames",
@@ -41,6 +43,21 @@ def test_both_files_draw_what_the_trained_adapter_draws(tiny_base, tiny_trained,
     assert len(pictures) == 3
     assert np.abs(pictures[1] - pictures[0]).max() == 0
     assert np.abs(pictures[2] - pictures[0]).max() <= 1
+
+
+def test_a_checkpoint_that_is_recommended_is_what_leaves(folders, tiny_trained, tiny_export, tmp_path):
+    trained = shutil.copytree(tiny_trained, tmp_path / "trained")
+    last = load_file(trained / "adapter.safetensors")
+    checkpoint = trained / "checkpoints" / "00000006.safetensors"
+    checkpoint.parent.mkdir(exist_ok=True)
+    said = metadata(trained / "adapter.safetensors")
+    save_file({name: tensor / 2 for name, tensor in last.items()}, checkpoint, said)
+    tables.write(folders["evaluated"], Recommendation, [Recommendation(id="step-00000006", reason="the best of 2")])
+    run(tiny_export(), **(folders | {"trained": trained}))
+    left = load_file(folders["out"] / "adapter.safetensors")
+    assert left.keys() == last.keys()
+    assert all((left[name] == last[name] / 2).all() for name in last)
+    assert metadata(folders["out"] / "adapter.safetensors")["ss_steps"] == "6"
 
 
 def test_the_files_say_how_it_was_trained_and_on_whose_pictures(tiny_exported, tiny_prepared):

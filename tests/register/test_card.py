@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from stages import tables
-from stages.records import Item, Sample, Score
+from stages.records import Item, Recommendation, Sample, Score
 from stages.register import card
 
 SCORE = Score(
@@ -29,7 +29,9 @@ def facts(tiny_upstream, tiny_prepared, tiny_ruling):
     samples = tables.read(tiny_prepared, Sample)
     used = {sample.frame for sample in samples}
     items = [replace(item, title="A coin") for item in tables.read(tiny_upstream / "crawled", Item) if item.id in used]
-    one_arm = replace(SCORE, id="psnr_round_trip", adapter=None, delta=None, verdict="")
+    one_arm = replace(
+        SCORE, id="psnr_round_trip", metric="psnr_round_trip", arm="base", adapter=None, delta=None, verdict=""
+    )
     return card.Facts(
         name="darkroom-lora",
         family="tiny",
@@ -42,12 +44,14 @@ def facts(tiny_upstream, tiny_prepared, tiny_ruling):
         items=items,
         samples=[*samples, *(replace(sample, variant=1) for sample in samples)],
         scores=[SCORE, one_arm],
+        chosen=Recommendation(id="adapter", reason="heldout_loss 0.1, the best of 3"),
     )
 
 
 def test_the_card_says_what_it_is(facts):
     text = card.written(facts)
     assert text.startswith("# darkroom-lora\n\nA LoRA for Tiny (Apache-2.0), family `tiny`. It was taught: coins.")
+    assert "the adapter as training left it (heldout_loss 0.1, the best of 3)." in text
     assert "Result `0123456789abcdef`" in text
     assert text.endswith("`dvc repro`.\n")
 
@@ -56,6 +60,15 @@ def test_every_score_is_a_row(facts):
     text = card.written(facts)
     assert "| heldout_loss | 0.1235 | 0.1 | -0.02346 | -0.03 … -0.01 | 3 | better |" in text
     assert "| psnr_round_trip | 0.1235 | – | – | -0.03 … -0.01 | 3 | – |" in text
+
+
+def test_a_checkpoint_that_is_recommended_shows_its_own_scores(facts):
+    chosen = Recommendation(id="step-00000150", reason="heldout_loss 0.2, the best of 3")
+    own = replace(SCORE, id="heldout_loss@step-00000150", arm="step-00000150", adapter=0.2)
+    text = card.written(replace(facts, scores=[*facts.scores, own], chosen=chosen))
+    assert "the adapter after 150 steps of training (heldout_loss 0.2, the best of 3)." in text
+    assert "| heldout_loss | 0.1235 | 0.2 |" in text
+    assert "| heldout_loss | 0.1235 | 0.1 |" not in text
 
 
 def test_pictures_are_counted_without_their_variants(facts):

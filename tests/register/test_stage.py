@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages import families, tables, tracking
+from stages import families, tables, tracking, versions
 from stages.errors import TableError
 from stages.images import decode
-from stages.records import Receipt, Ruling, Score
-from stages.register.stage import CARD, DATA, Config, failed, run
+from stages.records import PictureScore, Reading, Receipt, Recommendation, Ruling, Sample, Score
+from stages.register.gate import Gate
+from stages.register.stage import CARD, DATA, Config, run
 
-FILES = ("adapter.safetensors", "adapter.kohya.safetensors", "inspect.txt")
+FILES = ("adapter.safetensors", "adapter.kohya.safetensors", "inspect.txt", "score.jsonl", "reading.jsonl")
 
 
 def score(id, verdict):
@@ -21,7 +22,10 @@ def score(id, verdict):
 
 
 def config(**others):
-    values = {"experiment": "one", "name": "coins-lora", "alias": "candidate", "gate": {"heldout_loss": "better"}}
+    asked = {"metric": "heldout_loss", "kept": ("prior_loss",), "ceilings": {"copy_rate": 0.6}, "in_house": False}
+    asked |= {name: others.pop(name) for name in list(others) if name in asked}
+    values = {"experiment": "one", "name": "coins-lora", "promote": False}
+    values |= {"gate": Gate(**asked, resamples=100, seed=0)}
     values |= {
         "family": "tiny",
         "base_precision": "fp32",
@@ -37,7 +41,16 @@ def config(**others):
 def folders(tmp_path, tiny_base, tiny_upstream, tiny_prepared, tiny_exported):
     outs = "".join(f"    - {{path: {path}, md5: {number}a.dir}}\n" for number, path in enumerate(DATA))
     (tmp_path / "dvc.lock").write_text(f"stages:\n  train:\n    cmd: train\n    outs:\n{outs}")
-    tables.write(tmp_path / "evaluated", Score, [score("heldout_loss", "better"), score("copy_rate", "no evidence")])
+    verdicts = {"heldout_loss": "better", "prior_loss": "kept", "copy_rate": "no evidence"}
+    tables.write(tmp_path / "evaluated", Score, [score(id, verdict) for id, verdict in verdicts.items()])
+    chosen = Recommendation(id="adapter", reason="heldout_loss 0.5, the best of 1")
+    tables.write(tmp_path / "evaluated", Recommendation, [chosen])
+    seen = [(arm, each.id) for arm in ("base", "adapter") for each in tables.read(tiny_prepared, Sample)]
+    values = [
+        PictureScore(id=f"heldout_loss {arm} {id}", metric="heldout_loss", arm=arm, sample=id, value=0.5)
+        for arm, id in seen
+    ]
+    tables.write(tmp_path / "evaluated", PictureScore, values)
     result = tracking.read_lock(tmp_path / "dvc.lock").result
     tables.write(tmp_path / "tracked", Receipt, [Receipt(id=result, what="tracked")])
     return {
@@ -56,33 +69,39 @@ def folders(tmp_path, tiny_base, tiny_upstream, tiny_prepared, tiny_exported):
 @pytest.fixture
 def tracked(mlflow_client, folders):
     """The run that a version belongs to."""
-    nothing = tracking.Logged(metrics={}, curves={}, files=[], pictures={}, datasets=[])
+    nothing = tracking.Logged(metrics={}, curves={}, files=[], pictures={}, samples={}, datasets=[], training="")
     tracking.log_result(tracking.read_lock(folders["lock"]), "one", nothing)
     return mlflow_client
 
 
-def versions(client):
+def registered(client):
     return client.search_model_versions("name='coins-lora'")
 
 
-@pytest.mark.parametrize(
-    ("gate", "missing"),
-    [
-        ({}, []),
-        ({"heldout_loss": "better"}, []),
-        ({"heldout_loss": "kept"}, ["heldout_loss kept, and it is better"]),
-        ({"prior_loss": "kept"}, ["prior_loss kept, and it is not measured"]),
-        ({"copy_rate": "no evidence", "heldout_loss": "better"}, []),
-        ({"round_trip": "kept"}, ["round_trip kept, and it is not measured"]),
-        (
-            {"a": "kept", "heldout_loss": "kept"},
-            ["a kept, and it is not measured", "heldout_loss kept, and it is better"],
-        ),
-    ],
-)
-def test_the_gate_wants_every_verdict(gate, missing):
-    measured = [score("heldout_loss", "better"), score("copy_rate", "no evidence"), score("round_trip", "")]
-    assert failed(measured, gate) == missing
+def test_what_was_judged_by_single_pictures_brings_their_values(tracked, folders, tmp_path, tiny_prepared):
+    run(config(embed_base_mb=0), **folders, out=tmp_path / "out")
+    version = versions.get("coins-lora", 1)
+    readings = versions.rows(version, Reading)
+    subject = [each.id for each in tables.read(tiny_prepared, Sample) if each.role == "subject"]
+    assert [each.id for each in readings] == sorted(subject)
+    assert {(each.metric, each.definition, each.value) for each in readings} == {("heldout_loss", "0" * 16, 0.5)}
+    assert {each.id for each in versions.rows(version, Score)} == {"heldout_loss", "prior_loss", "copy_rate"}
+
+
+def test_what_passes_becomes_champion_at_once_where_that_is_wanted(tracked, folders, tmp_path):
+    run(config(embed_base_mb=0, promote=True), **folders, out=tmp_path / "out")
+    assert tracked.get_registered_model("coins-lora").aliases == {"champion": 1}
+    said = versions.get("coins-lora", 1)
+    assert said.tags["promoted"] == "by the gate"
+    assert said.description.endswith("It became champion, by the gate.\n")
+    run(config(embed_base_mb=0, promote=True), **folders, out=tmp_path / "again")
+    assert versions.get("coins-lora", 1) == said
+
+
+def test_what_leaves_a_condition_open_is_a_candidate_and_no_champion(tracked, folders, tmp_path):
+    run(config(embed_base_mb=0, promote=True, kept=("drift",)), **folders, out=tmp_path / "out")
+    assert tracked.get_registered_model("coins-lora").aliases == {"candidate": 1}
+    assert "- open: drift was not measured\n" in versions.get("coins-lora", 1).description
 
 
 def test_what_passes_the_gate_is_a_version_with_alias_tags_signature_and_card(tracked, folders, tmp_path):
@@ -92,6 +111,13 @@ def test_what_passes_the_gate_is_a_version_with_alias_tags_signature_and_card(tr
     version = tracked.get_model_version_by_alias("coins-lora", "candidate")
     lock = tracking.read_lock(folders["lock"])
     assert version.tags == {
+        "arm": "adapter",
+        "heldout_loss": "0.5 (-0.6 … -0.4)",
+        "gate": "met",
+        "gate.champion": "none",
+        "gate.findings": "met: heldout_loss 0.5 (-0.6 … -0.4) against the base: better; "
+        "met: prior_loss 0.5 (-0.6 … -0.4) against the base: kept; met: copy_rate 0.5, at most 0.6; "
+        "met: may be published and sold",
         tracking.RESULT: lock.result,
         "dvc.lock": lock.digest,
         "mlflow.source.name": "dvc repro",
@@ -102,7 +128,13 @@ def test_what_passes_the_gate_is_a_version_with_alias_tags_signature_and_card(tr
         **{f"data.{path}": f"{number}a.dir" for number, path in enumerate(DATA)},
     }
     text = (tmp_path / "out" / CARD).read_text()
-    assert version.description == text
+    assert version.description == text + versions.SECTION + (
+        "\nWhat it must show to become champion; the champion then: none.\n\n"
+        "- met: heldout_loss 0.5 (-0.6 … -0.4) against the base: better\n"
+        "- met: prior_loss 0.5 (-0.6 … -0.4) against the base: kept\n"
+        "- met: copy_rate 0.5, at most 0.6\n- met: may be published and sold\n\nIt is not champion.\n"
+    )
+    assert tracked.get_registered_model("coins-lora").aliases == {"candidate": version.version}
     assert "| heldout_loss | 1 | 0.5 | -0.5 |" in text
     signature = mlflow.models.get_model_info("models:/coins-lora@candidate").signature
     assert signature.inputs.input_names() == ["prompt"]
@@ -112,7 +144,7 @@ def test_what_passes_the_gate_is_a_version_with_alias_tags_signature_and_card(tr
 
     # Registering again changes nothing: the version is there.
     assert run(config(), **folders, out=tmp_path / "again") == {"registered": 1}
-    assert len(versions(tracked)) == 1
+    assert len(registered(tracked)) == 1
     receipts = [(tmp_path / name / "receipt.jsonl").read_bytes() for name in ("out", "again")]
     assert receipts[0] == receipts[1]
     assert tables.read(tmp_path / "out", Receipt) == [Receipt(id=lock.result, what="coins-lora")]
@@ -152,7 +184,7 @@ def restricted(folders, tmp_path, tiny_ruling):
 def test_what_must_not_be_published_is_tagged_and_has_no_alias(tracked, restricted, folders, tmp_path, caplog):
     small = config(embed_base_mb=0)
     run(small, **restricted, out=tmp_path / "out")
-    (version,) = versions(tracked)
+    (version,) = registered(tracked)
     assert (version.tags["policy"], version.tags["policy.sha256"]) == ("research", "6" * 64)
     assert version.tags["restricted"] == "not for publication, not commercial"
     assert version.tags["use"] == "not commercial, not published"
@@ -162,7 +194,7 @@ def test_what_must_not_be_published_is_tagged_and_has_no_alias(tracked, restrict
 
     # The same result by a policy that lets it go is another version, and that one gets the alias.
     run(small, **folders, out=tmp_path / "again")
-    assert len(versions(tracked)) == 2
+    assert len(registered(tracked)) == 2
     free = tracked.get_model_version_by_alias("coins-lora", "candidate")
     assert free.version != version.version
     assert "restricted" not in free.tags
@@ -170,23 +202,31 @@ def test_what_must_not_be_published_is_tagged_and_has_no_alias(tracked, restrict
     # What a version says of consents is that of today.
     tables.write(folders["evaluated"], Score, [score("heldout_loss", "better")])
     run(small, **folders, out=tmp_path / "third")
-    assert len(versions(tracked)) == 2
+    assert len(registered(tracked)) == 2
     described = tracked.get_model_version("coins-lora", free.version).description
-    assert described == (tmp_path / "third" / CARD).read_text() != free.description
+    card, section, _ = described.partition(versions.SECTION)
+    assert section
+    assert card == (tmp_path / "third" / CARD).read_text() != free.description.partition(versions.SECTION)[0]
+
+
+def test_what_stays_in_the_house_is_champion_where_the_gate_takes_such(tracked, restricted, tmp_path):
+    run(config(embed_base_mb=0, promote=True, in_house=True), **restricted, out=tmp_path / "out")
+    assert tracked.get_registered_model("coins-lora").aliases == {"champion": 1}
+    assert "- met: is not for publication, not commercial\n" in versions.get("coins-lora", 1).description
 
 
 def test_what_must_not_be_published_is_refused_where_one_wants_that(tracked, restricted, tmp_path, caplog):
     caplog.set_level("INFO")
     assert run(config(restricted="refuse"), **restricted, out=tmp_path / "out") == {"registered": 0}
-    assert versions(tracked) == []
+    assert registered(tracked) == []
     assert "a policy for every use, and research is not for publication" in caplog.text
 
 
 def test_what_fails_the_gate_is_not_registered_and_has_its_card(tracked, folders, tmp_path, caplog):
     caplog.set_level("INFO")
-    assert run(config(gate={"heldout_loss": "kept"}), **folders, out=tmp_path / "out") == {"registered": 0}
-    assert versions(tracked) == []
-    assert "the gate wants heldout_loss kept, and it is better" in caplog.text
+    assert run(config(ceilings={"copy_rate": 0.4}), **folders, out=tmp_path / "out") == {"registered": 0}
+    assert registered(tracked) == []
+    assert "not registered: copy_rate 0.5, at most 0.4" in caplog.text
     assert (tmp_path / "out" / CARD).is_file()
     assert [receipt.what for receipt in tables.read(tmp_path / "out", Receipt)] == [""]
 
@@ -198,7 +238,7 @@ def test_what_changed_since_and_changed_no_score_does_not_keep_the_result_out(tr
     folders["lock"].write_text(text.replace("0a.dir", "ff.dir"))
     assert tracking.read_lock(folders["lock"]).result != before
     assert run(config(embed_base_mb=0), **folders, out=tmp_path / "out") == {"registered": 1}
-    (version,) = versions(tracked)
+    (version,) = registered(tracked)
     assert version.tags[tracking.RESULT] == before
 
 

@@ -18,6 +18,9 @@ GLOSSES = {
     "coverage": "share of real pictures with a drawn one near",
     "diversity": "how many different pictures a prompt gives (Vendi)",
     "drift": "how far pictures without the subject were moved; 0 is not at all",
+    "similarity": "how like the real pictures of the subject the drawn ones are (CLIP-I, DINO-I), by cosine",
+    "retention": "how well pictures without the subject still fit their words",
+    "clip_t": "how well the drawn pictures fit their words, by cosine",
     "copy_rate": "share of drawn pictures that are near copies of training pictures",
     "judged_right_subject": "share of the subject's pictures that an independent judge finds right",
     "judged_right_prior": "the same for pictures without the subject",
@@ -37,6 +40,8 @@ def gloss(metric: str) -> str:
     """What ``metric`` asks, in a few words; nothing where it is not known."""
     if metric.endswith("_null"):
         return "the Fréchet distance of real pictures from each other: nothing can be read into less"
+    if metric.endswith("_ceiling"):
+        return "the same between real pictures: more is not to be wished for"
     fits = [name for name in GLOSSES if metric == name or metric.startswith(f"{name}_")]
     return GLOSSES[max(fits, key=len)] if fits else ""
 

@@ -1,0 +1,1 @@
+"""Registered versions on the command line: listed, compared, promoted, and their files found again."""
