@@ -395,7 +395,7 @@ def stage_command(stage: str) -> list[str]:
 def run_stage(project: Path, stage: str) -> float:
     """Run ``stage`` in ``project``; the CPU seconds that it took."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "DARKROOM_CACHE": str(project / "cache")}
     command = [sys.executable, "-m", "stages", *stage_command(stage)]
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -224,6 +224,15 @@ def test_the_best_step_is_kept_and_every_snapshot_left(
     assert (tmp_path / "last" / stage.ADAPTER).read_bytes() == bytes_of[2]
 
 
+def test_a_training_shorter_than_the_steps_between_snapshots_leaves_none(
+    tiny_base, tiny_prepared, tiny_encoded, tiny_training, tmp_path
+):
+    config = tiny_training(steps=3, snapshots=4)
+    stage.run(config, base=tiny_base, prepared=tiny_prepared, encoded=tiny_encoded, out=tmp_path / "out")
+    assert (tmp_path / "out" / stage.ADAPTER).is_file()
+    assert not (tmp_path / "out" / stage.SNAPSHOTS).exists()
+
+
 def test_snapshots_of_before_a_stop_are_not_lost(trained, tiny_training, tmp_path):
     config = tiny_training(snapshots=4, ema_decay=0.9)
     with pytest.raises(Stopped):
