@@ -226,7 +226,7 @@ def test_a_params_file_edited_by_hand_is_refused_with_a_diff(project):
 
 def test_a_wrong_value_is_one_message_and_the_next_run_goes_on(project):
     done = project.run("dvc", "exp", "run", "-S", "clean.twin_distance=many", "clean", check=False)
-    assert "clean: values that do not fit" in done.stdout + done.stderr
+    assert "clean.twin_distance: Input should be a valid integer, not 'many'" in done.stdout + done.stderr
     assert "twin_distance" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     project.run(sys.executable, "-m", "stages.params")
