@@ -11,7 +11,7 @@ import importlib.util
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from stages.tables import replace
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent  # of the clone that this package belongs to
 ABSENT = "(not there)"  # in a line of differences
 _NO_KEY = re.compile(r"Could not override '([\w.]+)'")  # as Hydra says it
 
@@ -45,12 +45,21 @@ def composed(overrides: Sequence[str] = ()) -> str:
         raise ConfigError("\n".join(strange))
     stamp()
     try:
-        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        with initialize_config_dir(str(conf()), version_base="1.3"):
             return resolved(compose("config", overrides=list(overrides)))
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
         if overrides and (key := _NO_KEY.search(str(error))):
             raise ConfigError(_unknown_key(key[1])) from None
         raise ConfigError(f"conf/: {_first_lines(error)}") from None
+
+
+def conf() -> Path:
+    """``conf/`` of the working folder; outside of any project that of the clone which this package belongs to.
+
+    The two differ where one environment serves several copies of a project, as with git's worktrees.
+    """
+    here = Path.cwd() / "conf"
+    return here if (here / "config.yaml").is_file() else ROOT / "conf"
 
 
 def resolved(values: "DictConfig") -> str:
@@ -83,14 +92,14 @@ def unknown_options(overrides: Sequence[str]) -> list[str]:
     its plus only that nothing matches.
     """
     chosen = [override.partition("=") for override in overrides if not override.startswith("~")]
-    groups = {file.parent.name for file in (ROOT / "conf").glob("*/*.yaml")}
+    groups = {file.parent.name for file in conf().glob("*/*.yaml")}
     faults = [_option_fault(key, value) for key, _, value in chosen if _group(key) in groups]
     return [fault for fault in faults if fault]
 
 
 def _option_fault(key: str, value: str) -> str:
     group = _group(key)
-    there = sorted(file.stem for file in (ROOT / "conf" / group).glob("*.yaml"))
+    there = sorted(file.stem for file in (conf() / group).glob("*.yaml"))
     chosen_by_default = any(isinstance(each, dict) and group in each for each in _defaults())
     plus = "" if chosen_by_default or key.startswith("+") else f"; put a plus before it: +{group}={there[0]}"
     wanted = [] if "(" in value else [option.strip(" '\"") for option in value.strip("[] ").split(",")]  # not choice(…)
@@ -105,7 +114,7 @@ def _group(key: str) -> str:
 
 
 def _defaults() -> list[Any]:
-    values = _values((ROOT / "conf" / "config.yaml").read_text(encoding="utf-8"))
+    values = _values((conf() / "config.yaml").read_text(encoding="utf-8"))
     return list(values.get("defaults", []))
 
 
@@ -144,7 +153,7 @@ def renewed(text: str | None) -> str:
             f"{diff}\nPut that into conf/, or give it as an override: `dvc exp run -S KEY=VALUE`; "
             "then `python -m stages.params` makes the file anew"
         )
-    return text if mark.get("conf") == stamp().conf_digest(ROOT / "conf") else composed()
+    return text if mark.get("conf") == stamp().conf_digest(conf()) else composed()
 
 
 def differences(before: Any, after: Any, at: str = "", *, unread: Sequence[str] = (STAMP,)) -> list[str]:
@@ -159,10 +168,13 @@ def differences(before: Any, after: Any, at: str = "", *, unread: Sequence[str] 
     return [] if repr(before) == repr(after) else [f"{at}: {before} -> {after}"]
 
 
-@cache
 def stamp() -> ModuleType:
     """The plug-in that writes the stamp; importing it registers its resolvers with OmegaConf."""
-    file = ROOT / "conf" / "hydra_plugins" / "darkroom_stamp.py"
+    return _imported(conf() / "hydra_plugins" / "darkroom_stamp.py")
+
+
+@lru_cache(maxsize=1)  # another project's is imported anew, since the resolvers are of the last one imported
+def _imported(file: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location("darkroom_stamp", file)
     if spec is None or spec.loader is None:
         raise ConfigError(f"{file}: cannot be loaded; restore it with `git checkout {file}`")

@@ -16,12 +16,9 @@ ROOT = Path(__file__).parent.parent
 def project(tmp_path, monkeypatch):
     """A copy of conf/ that a test may change, as the project of the working folder."""
     shutil.copytree(ROOT / "conf", tmp_path / "conf", ignore=shutil.ignore_patterns("__pycache__"))
-    params.stamp.cache_clear()
     with monkeypatch.context() as patch:
-        patch.setattr(params, "ROOT", tmp_path)
         patch.chdir(tmp_path)
         yield tmp_path
-    params.stamp.cache_clear()
     params.stamp()  # the resolvers look at the real conf/ again
 
 
@@ -319,6 +316,15 @@ def test_main_as_a_stage_leaves_an_edited_file_as_it_is(project, capsys):
     assert params.main(["--stage"]) == 1
     assert "train.rank" in capsys.readouterr().err
     assert (project / "params.yaml").read_text() == text
+
+
+def test_the_stamp_is_of_the_project_one_stands_in_and_not_of_the_clone_that_is_installed(project):
+    there = params.composed()
+    changed(project / "conf" / "clean.yaml", "min_contrast: 5.0", "min_contrast: 5.5")
+    here = yaml.safe_load(params.composed())
+    assert here["clean"]["min_contrast"] == 5.5
+    assert here[params.STAMP]["conf"] == params.stamp().conf_digest(project / "conf")
+    assert here[params.STAMP]["conf"] != yaml.safe_load(there)[params.STAMP]["conf"]
 
 
 def test_main_without_arguments_mends_an_edited_or_broken_file(project):
