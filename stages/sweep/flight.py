@@ -4,7 +4,11 @@
 
 Each stage runs under a lock that is named by what it is about to compute: command, digests of its dependencies, values of
 its parameters. Whoever comes second waits and then finds the result in DVC's run-cache. Stages that did not change get no
-data at all. It uses what DVC's own ``repro`` is made of, so dvc is bounded in pyproject.toml and a test holds the contract.
+data at all, as long as the cache holds it. It uses what DVC's own ``repro`` is made of, so dvc is bounded in
+pyproject.toml and a test holds the contract.
+
+``repro`` parses and writes dvc.lock for each stage, which takes longer than many a stage. Here it is written where a stage
+is about to read it, and at the end: what a kill leaves unwritten lies in the run-cache.
 """
 
 import hashlib
@@ -16,6 +20,8 @@ from typing import Any
 
 from filelock import FileLock
 
+LOCK = "dvc.lock"
+
 
 def run(project: Path, locks: Path, targets: Sequence[str]) -> None:
     """Bring ``targets`` of ``project`` up to date, all stages where none is named.
@@ -23,12 +29,19 @@ def run(project: Path, locks: Path, targets: Sequence[str]) -> None:
     Raises:
         DvcException: when a stage fails, or DVC cannot do its part.
     """
-    from dvc.repo import Repo
+    from dvc.repo import Repo, lock_repo
 
     locks.mkdir(parents=True, exist_ok=True)
-    with Repo(str(project)) as repo:
-        for name in _plan(repo, targets):
-            _reproduce(repo, name, locks)
+    ran: list[Any] = []
+    with Repo(str(project)) as repo, lock_repo(repo):
+        try:
+            for stage, before in _plan(repo, targets):
+                if LOCK in str(stage.cmd):
+                    _write(ran)
+                if _reproduced(stage, before, locks):
+                    ran.append(stage)
+        finally:
+            _write(ran)
 
 
 def key(stage: Any) -> str:
@@ -40,28 +53,31 @@ def key(stage: Any) -> str:
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:24]
 
 
-def _plan(repo: Any, targets: Sequence[str]) -> list[str]:
+def _plan(repo: Any, targets: Sequence[str]) -> list[tuple[Any, list[Any]]]:
+    """The stages in the order of their work, each with those whose outputs it reads."""
     from dvc.repo.reproduce import get_active_graph, plan_repro
 
     graph = get_active_graph(repo.index.graph)
     wanted = [stage for target in targets for stage in repo.stage.collect(target)] or [s for s in graph if s.cmd]
-    return [stage.addressing for stage in plan_repro(graph, wanted)]
+    return [(stage, list(graph.successors(stage))) for stage in plan_repro(graph, wanted)]
 
 
-def _reproduce(repo: Any, name: str, locks: Path) -> None:
-    repo._reset()  # noqa: SLF001 - the stage before has written dvc.lock
-    with repo.lock:
-        (stage,) = repo.stage.collect(name)
-        lazy = all(out.use_cache or out.exists for out in stage.outs)  # DVC can do without its data
-        missing = [str(each.def_path) for each in stage.deps if not each.exists]
-        needed = bool(missing) and stage.changed(allow_missing=lazy)
-    if needed:
-        repo.checkout(missing, force=True)
-    with repo.lock:
-        (stage,) = repo.stage.collect(name)
-        what = key(stage)
-    with FileLock(locks / what):
-        repo.reproduce([name], single_item=True, allow_missing=lazy)
+def _reproduced(stage: Any, before: list[Any], locks: Path) -> bool:
+    """Bring ``stage`` up to date; whether there was anything to do."""
+    lazy = all(out.exists or not out.changed_cache() for out in stage.outs)  # its data can be had at any time
+    missing = [out for other in before for out in other.outs if out.use_cache and not out.exists]
+    if missing and stage.changed(allow_missing=lazy, upstream=before):
+        for out in missing:
+            out.checkout(force=True)
+    with FileLock(locks / key(stage)):
+        return stage.reproduce(allow_missing=lazy, upstream=before) is not None
+
+
+def _write(ran: list[Any]) -> None:
+    """Put what the stages ``ran`` depend on and left into dvc.lock, and forget them."""
+    if ran:
+        ran[0].dvcfile.dump_stages(ran, update_pipeline=False)
+    ran.clear()
 
 
 def main(arguments: Sequence[str]) -> int:
