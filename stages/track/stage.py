@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stages import tables, tracking
+from stages import tables, tracking, trainings
 from stages.config import settings
 from stages.records import Point, Receipt, Report
 
@@ -31,7 +31,7 @@ def run(config: Config, *, lock: Path, reports: Path, trained: Path, evaluated: 
     """Log parameters, metrics, curves, pictures and data digests; leave a ``Receipt`` that names the result alone."""
     entry = tracking.read_lock(lock)
     points = tables.read(trained, Point)
-    training, figures = tracking.recall(trained)
+    training, figures = trainings.recall(trained)
     metrics = _metrics(reports)
     logged = tracking.Logged(
         metrics=metrics | {f"machine/{name}": value for name, value in _with_cost(figures, config).items()},
@@ -56,7 +56,7 @@ def _metrics(reports: Path) -> dict[str, float]:
 def _curves(points: list[Point]) -> dict[str, list[tuple[int, float]]]:
     curves: dict[str, list[tuple[int, float]]] = {}
     for point in points:
-        for name, value in tracking.numbers_of(point).items():
+        for name, value in trainings.numbers_of(point).items():
             curves.setdefault(name, []).append((point.step, value))
     return curves
 

@@ -1,8 +1,9 @@
 import shutil
+import subprocess
+import sys
 
 import pytest
 import yaml
-from dvc.exceptions import DvcException
 
 from stages.sweep import flight
 
@@ -50,7 +51,7 @@ def test_what_neither_the_cache_nor_the_project_holds_is_made_again(fly, toy, ra
 
 
 def test_what_went_well_before_a_failure_is_in_the_lock_file(fly, toy, ran):
-    with pytest.raises(DvcException):
+    with pytest.raises(flight.StageError, match="train"):
         fly(rank=13)
     assert set(entries(toy)) == {"crawl"}
     fly(rank=14)
@@ -78,3 +79,20 @@ def test_a_stage_is_named_by_what_it_computes(fly, toy):
     after = keys()
     assert {name for name in before if before[name] != after[name]} == {"train"}
     assert len(set(before.values())) == 3
+
+
+@pytest.mark.parametrize(("target", "code"), [("train", flight.LAST_FAILED), ("track", 1)])
+def test_the_exit_code_tells_the_last_target_from_what_comes_before_it(fly, toy, capfd, target, code):
+    (toy / "params.yaml").write_text("train: {rank: 13, rate: 0.1, steps: 1, pause: 0.0}\n")
+    assert flight.main([str(toy / "locks"), target]) == code
+    assert "train: failed to run" in capfd.readouterr().err
+
+
+def test_the_lock_file_is_what_dvc_writes(fly, toy):
+    fly(rank=5)
+    fly(rate=1e-05)
+    ours = (toy / "dvc.lock").read_bytes()
+    (toy / "dvc.lock").unlink()
+    done = subprocess.run([sys.executable, "-m", "dvc", "repro"], check=False, cwd=toy, capture_output=True, text=True)
+    assert done.stdout.count("is cached - skipping run") == 3, done.stderr
+    assert (toy / "dvc.lock").read_bytes() == ours
