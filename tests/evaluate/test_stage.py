@@ -25,7 +25,7 @@ PARTS = {
     "copy_rate": {"factor": 0.5},
     "similarity": {},
 }
-WITH_MODELS = {"judged", "clip_t"}  # tested by themselves
+WITH_MODELS = {"judged", "clip_t", "lpips"}  # tested by themselves
 BASE_ALONE = {
     *("psnr_round_trip", "ssim_round_trip", "fd_filters_null", "fd_prior_filters_null", "similarity_filters_ceiling")
 }

@@ -28,6 +28,8 @@ GLOSSES = {
     "ssim_round_trip": "SSIM of the autoencoder alone: likewise",
     "psnr_image_to_image": "PSNR of held-out pictures, noised and denoised again, in dB",
     "ssim_image_to_image": "SSIM of the same",
+    "lpips_image_to_image": "how far the same are from what they were, to the eye (LPIPS)",
+    "lpips_round_trip": "LPIPS of the autoencoder alone: likewise a bound",
 }
 
 
