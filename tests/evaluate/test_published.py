@@ -94,9 +94,9 @@ def test_damage_is_said(name, message, tmp_path):
 
 def test_the_digests_in_conf_begin_as_their_authors_name_the_files():
     """torch.hub names a file by the first eight digits of its SHA-256."""
-    values = yaml.safe_load(params.composed(["metric=[lpips]"]))["evaluate"]
+    values = yaml.safe_load(params.composed(["metric=[lpips]", "embedder=[inception]"]))["evaluate"]
     files = list(_files(values))
-    assert len(files) == 2
+    assert len(files) == 3
     for each in files:
         assert each["file"].endswith(f"-{each['sha256'][:8]}.pth")
         assert each["url"].rsplit("/", 1)[1] == each["file"].rsplit("/", 1)[1]

@@ -10,6 +10,8 @@ GLOSSES = {
     "prior_loss": "the same on pictures without the subject, which must not get worse",
     "fd_prior": "Fréchet distance to real pictures without the subject, which must not grow",
     "fd": "Fréchet distance between what is drawn and real pictures of the subject",
+    "fid": "the same by Inception; only with as many pictures could it be read beside a published one",
+    "fid_prior": "the same without the subject, which must not grow",
     "kid": "kernel distance to real pictures, right for few pictures too",
     "cmmd": "Gaussian discrepancy to real pictures",
     "precision": "share of drawn pictures that lie among the real ones",
