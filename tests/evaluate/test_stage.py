@@ -10,7 +10,7 @@ from stages.evaluate.pictures import Pictures
 from stages.evaluate.recommendation import Preference
 from stages.evaluate.scores import Resampling
 from stages.evaluate.stage import Config, run
-from stages.records import Generation, PictureScore, Point, Recommendation, Sample, Score
+from stages.records import Confusion, Generation, PictureScore, Point, Recommendation, Sample, Score
 
 PARTS = {
     "heldout_loss": {"margin": 0.1},
@@ -138,7 +138,7 @@ def test_the_same_run_gives_the_same_bytes(evaluated, config, folders, tmp_path)
         for folder in (tmp_path, evaluated[0])
     )
     assert again == before
-    assert len(again) == 5 + len(COMPARED)
+    assert len(again) == 6 + len(COMPARED)
 
 
 def test_without_a_prior_only_the_subject_is_scored(config, folders, tmp_path):
@@ -159,6 +159,7 @@ def test_a_judge_scores_both_roles(config, folders, tmp_path):
     assert set(rows) == {"judged_right_subject", "judged_right_prior"}
     assert rows["judged_right_subject"].count == 6
     assert rows["judged_right_prior"].better == "higher"
+    assert tables.read(tmp_path, Confusion) == []  # no prompt names a digit
 
 
 def test_models_that_see_and_read_score_both_roles(config, folders, eyes, tmp_path):
