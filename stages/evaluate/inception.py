@@ -25,8 +25,8 @@ SIDE = 299  # pixels of its input
 EPSILON = 1e-3  # of the normalisation, the graph's
 
 
-class Inception:
-    """The network with its weights."""
+class Network:
+    """The layers with their weights."""
 
     def __init__(self, tensors: Tensors) -> None:
         self._tensors = tensors

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from stages import plugins, specimens
 from stages.errors import ModelError
-from stages.evaluate.inception import SIDE, Inception, model_input
+from stages.evaluate.inception import SIDE, Network, model_input
 
 CAT = specimens.photograph("chelsea")
 PLACES = [39, 345, 717, 1111, 1488, 1895, 1955, 2019]  # in each branch of the last block
@@ -71,7 +71,7 @@ def random_tensors():
 def test_it_sees_what_torch_fidelitys_network_sees_with_the_same_weights(tensors):
     assert sum(tensor.numel() for name, tensor in tensors.items() if name.endswith("conv.weight")) == 21_751_136
     with torch.inference_mode():
-        found = Inception(tensors)(model_input(CAT))
+        found = Network(tensors)(model_input(CAT))
     assert found.shape == (1, 2048)
     np.testing.assert_allclose(found[0, PLACES].numpy(), GOLDEN, rtol=1e-4)
 
@@ -138,4 +138,4 @@ def test_its_identity_says_weights_and_input():
 def test_what_weights_lack_is_said(tensors):
     some = {name: tensor for name, tensor in tensors.items() if name != "Mixed_5b.branch_pool.bn.bias"}
     with pytest.raises(ModelError, match=r"weights of Inception: lack Mixed_5b\.branch_pool\.bn\.bias; give"):
-        Inception(some)(torch.zeros(1, 3, 99, 99))
+        Network(some)(torch.zeros(1, 3, 99, 99))

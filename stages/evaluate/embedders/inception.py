@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stages.config import settings
 from stages.evaluate import features, inception, published
-from stages.evaluate.inception import Inception
+from stages.evaluate.inception import Network
 from stages.evaluate.published import Published
 from stages.images import Pixels
 
@@ -24,12 +24,12 @@ class Config:
     weights: Published
 
 
-def build(config: Config) -> "Graph":
+def build(config: Config) -> "Inception":
     """The embedder; the weights are read when it first sees a picture that is not in the cache folder."""
-    return Graph(config)
+    return Inception(config)
 
 
-class Graph:
+class Inception:
     """An ``Embedder``: the 2,048 numbers before the last layer."""
 
     def __init__(self, config: Config) -> None:
@@ -41,8 +41,8 @@ class Graph:
         return features.remembered(self.identity, pictures, self._look)
 
     @cached_property
-    def _net(self) -> Inception:
-        return Inception(published.read(self._weights))
+    def _net(self) -> Network:
+        return Network(published.read(self._weights))
 
     def _look(self, pixels: Pixels) -> Any:
         import torch
