@@ -24,7 +24,9 @@ PARTS = {
     "drift": {},
     "copy_rate": {"factor": 0.5},
     "similarity": {},
+    "loss_by_level": {},
 }
+LEVELS = [f"heldout_loss_{level:02}" for level in range(5, 100, 10)]
 WITH_MODELS = {"judged", "clip_t", "lpips"}  # tested by themselves
 BASE_ALONE = {
     *("psnr_round_trip", "ssim_round_trip", "fd_filters_null", "fd_prior_filters_null", "similarity_filters_ceiling")
@@ -33,6 +35,7 @@ COMPARED = {
     *("heldout_loss", "prior_loss", "psnr_image_to_image", "ssim_image_to_image", "fd_filters", "fd_prior_filters"),
     *("kid_filters", "cmmd_filters", "precision_filters", "recall_filters", "density_filters", "coverage_filters"),
     *("diversity_filters", "drift_filters", "copy_rate", "similarity_filters"),
+    *LEVELS,
 }
 
 
@@ -118,6 +121,14 @@ def test_each_heldout_picture_has_its_loss_by_each_arm(evaluated, tiny_prepared)
     assert {(row.arm, row.sample) for row in rows} == {(arm, id) for arm in ("base", "adapter") for id in roles}
     subject = [row.value for row in rows if row.arm == "adapter" and roles[row.sample] == "subject"]
     assert by_name(evaluated[0])["heldout_loss"].adapter == pytest.approx(sum(subject) / len(subject))
+
+
+def test_the_loss_is_the_mean_of_those_at_each_level(evaluated):
+    rows = by_name(evaluated[0])
+    for arm in ("base", "adapter"):
+        at_levels = [getattr(rows[name], arm) for name in LEVELS]
+        assert len(set(at_levels)) == 10
+        assert sum(at_levels) / 10 == pytest.approx(getattr(rows["heldout_loss"], arm))
 
 
 def test_few_prompts_are_said_to_be_few(evaluated):

@@ -8,6 +8,7 @@ from stages.records import ADAPTER, BASE, Arm, Score
 GLOSSES = {
     "heldout_loss": "denoising loss on real pictures of the subject that no training saw",
     "prior_loss": "the same on pictures without the subject, which must not get worse",
+    **{f"heldout_loss_{level:02}": f"the denoising loss {level} % of the way to noise" for level in range(5, 100, 10)},
     "fd_prior": "Fréchet distance to real pictures without the subject, which must not grow",
     "fd": "Fréchet distance between what is drawn and real pictures of the subject",
     "fid": "the same by Inception; only with as many pictures could it be read beside a published one",
