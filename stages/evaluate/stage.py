@@ -53,9 +53,13 @@ def run(
     encoded: Path,
     trained: Path,
     generated: Path,
+    plots: Path,
     out: Path,
 ) -> Report:
-    """Write ``Score``, ``PictureScore`` and ``Confusion`` rows, a ``Recommendation``, ``report.html`` and ``plots``; report the adapter's numbers."""
+    """Write ``Score``, ``PictureScore`` and ``Confusion`` rows, a ``Recommendation``, ``report.html``, a sheet and ``plots``.
+
+    It reports the adapter's numbers.
+    """
     machine.use_threads(config.threads)
     pictures = Pictures(prepared, generated)
     models = Models(family=config.family, precision=config.base_precision, base=base, trained=trained)
@@ -73,7 +77,8 @@ def run(
     tables.write(out, Confusion, confusions)
     tables.write(out, PictureScore, of_pictures)
     tables.write(out, Recommendation, [chosen])
-    _plot(out / "plots", rows, pictures, tables.read(trained, Point)[-1].step)
+    tables.replace(out / "grid.png", encode_png(grids.sheet(pictures)))
+    _plot(plots, rows, tables.read(trained, Point))
     sources = Sources(
         crawled=crawled,
         frames=frames,
@@ -95,11 +100,12 @@ def run(
     return _report(rows, first=config.recommend.by)
 
 
-def _plot(out: Path, rows: Sequence[Score], pictures: Pictures, last: int) -> None:
-    """What ``dvc plots`` shows: each metric by the step of training, and the grid of pictures."""
-    for metric, csv in curves.files(rows, last):
+def _plot(out: Path, rows: Sequence[Score], points: Sequence[Point]) -> None:
+    """What ``dvc plots`` shows: each metric by the checkpoints, and the losses of training by its steps."""
+    for metric, csv in curves.of_metrics(rows, points[-1].step):
         tables.replace(out / "checkpoints" / f"{metric}.csv", csv.encode())
-    tables.replace(out / "grid.png", encode_png(grids.sheet(pictures)))
+    for loss, csv in curves.of_training(points):
+        tables.replace(out / "training" / f"{loss}.csv", csv.encode())
 
 
 def _line(row: Score) -> str:

@@ -134,9 +134,17 @@ def _applied(project: Path, job: Path) -> int:
     if outcome is None or outcome.status not in jobs.DONE:
         raise ConfigError(f"{job}: is no finished job; `python -m stages.sweep table {job.parent}` lists them")
     copy = job / "project"
-    for file in [copy / "params.yaml", copy / "dvc.lock", *sorted((copy / "data" / "reports").glob("*.json"))]:
-        replace(project / file.relative_to(copy), file.read_bytes())
+    reports = {file.relative_to(copy) for file in _files(copy / "data" / "reports")}
+    for file in _files(project / "data" / "reports"):
+        if file.relative_to(project) not in reports:
+            file.unlink()
+    for name in [Path("params.yaml"), Path("dvc.lock"), *sorted(reports)]:
+        replace(project / name, (copy / name).read_bytes())
     return subprocess.run([sys.executable, "-m", "dvc", "checkout"], cwd=project, check=False).returncode
+
+
+def _files(folder: Path) -> list[Path]:
+    return [file for file in folder.rglob("*") if file.is_file()]
 
 
 if __name__ == "__main__":

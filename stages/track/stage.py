@@ -27,7 +27,7 @@ class Config:
     currency: str
 
 
-def run(config: Config, *, lock: Path, reports: Path, trained: Path, evaluated: Path, out: Path) -> Report:
+def run(config: Config, *, lock: Path, reports: Path, plots: Path, trained: Path, evaluated: Path, out: Path) -> Report:
     """Log parameters, metrics, curves, pictures and data digests; leave a ``Receipt`` that names the result alone."""
     entry = tracking.read_lock(lock)
     points = tables.read(trained, Point)
@@ -35,9 +35,9 @@ def run(config: Config, *, lock: Path, reports: Path, trained: Path, evaluated: 
     metrics = _metrics(reports)
     logged = tracking.Logged(
         metrics=metrics | {f"machine/{name}": value for name, value in _with_cost(figures, config).items()},
-        curves=_curves(points) | _judged(evaluated / "plots" / "checkpoints"),
+        curves=_curves(points) | _judged(plots / "checkpoints"),
         files=[evaluated / "report.html", lock],
-        pictures={"grid": evaluated / "plots" / "grid.png"},
+        pictures={"grid": evaluated / "grid.png"},
         samples={_named(file): file for file in sorted((trained / "samples").glob("*.png"))},
         training=training,
         datasets=DATASETS,

@@ -34,8 +34,11 @@ def test_a_grid_computes_once_what_jobs_share_and_a_job_can_become_the_projects_
     assert max(map(len, lines[:-2])) <= 80
     assert "rank=1 rate=0.3" in next(line for line in lines if "finished" in line)
     assert (where / "sweep.png").read_bytes().startswith(b"\x89PNG")
+    (toy / "data" / "reports").mkdir(parents=True)
+    (toy / "data" / "reports" / "old.csv").touch()  # a plot of a metric that the job does not have
     applied = sweep("apply", str(where / "3"))
     assert applied.returncode == 0, applied.stderr
+    assert [file.name for file in (toy / "data" / "reports").iterdir()] == ["train.json"]
     assert json.loads((toy / "data" / "train").read_text())["rank"] == 2
     repro = subprocess.run([sys.executable, "-m", "dvc", "repro"], check=False, cwd=toy, capture_output=True, text=True)
     assert repro.returncode == 0, repro.stderr

@@ -34,11 +34,11 @@ def folders(tmp_path):
         (tmp_path / "trained" / "samples" / f"{step:08d}-0-7.png").write_bytes(encode_png(pixels))
     (tmp_path / "evaluated").mkdir()
     (tmp_path / "evaluated" / "report.html").write_text("<p>")
-    plots = tmp_path / "evaluated" / "plots"
-    (plots / "checkpoints").mkdir(parents=True)
-    (plots / "checkpoints" / "fd.csv").write_text("step,value,low,high,base\n0,3.0,3.0,3.0,3.0\n9,2.5,2.0,2.75,3.0\n")
-    (plots / "grid.png").write_bytes(encode_png(np.zeros((8, 8, 3), dtype=np.uint8)))
-    named = {name: tmp_path / name for name in ("reports", "trained", "evaluated")}
+    judged = tmp_path / "plots" / "checkpoints"
+    judged.mkdir(parents=True)
+    (judged / "fd.csv").write_text("step,value,low,high,base\n0,3.0,3.0,3.0,3.0\n9,2.5,2.0,2.75,3.0\n")
+    (tmp_path / "evaluated" / "grid.png").write_bytes(encode_png(np.zeros((8, 8, 3), dtype=np.uint8)))
+    named = {name: tmp_path / name for name in ("reports", "plots", "trained", "evaluated")}
     return named | {"lock": tmp_path / "dvc.lock"}
 
 
