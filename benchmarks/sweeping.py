@@ -39,6 +39,7 @@ SMALL = (
     *("clean.min_sharpness=0.0", "clean.twin_distance=0", "prepare.group_distance=0", "detector=lbp"),
     *("train.steps=4", "train.batch=2", "train.curve_every=4", "train.checkpoint_every=2", "train.snapshots=0"),
     *("generate.subject_pictures=2", "generate.prior_pictures=2", "evaluate.resamples=10", "measure.threads=1"),
+    "metric=[heldout_loss,frechet,copy_rate]",
 )
 SIDE_BY_SIDE = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 GRIDS = {

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from stages import machine, plugins, tables
 from stages.config import settings
+from stages.errors import TableError
 from stages.evaluate import recommendation, scores
 from stages.evaluate.embedders import Embedder
 from stages.evaluate.evidence import Evidence, Models
@@ -59,9 +60,17 @@ def run(
     """Write ``Score``, ``PictureScore`` and ``Confusion`` rows, a ``Recommendation``, ``report.html``, a sheet and ``plots``.
 
     It reports the adapter's numbers.
+
+    Raises:
+        TableError: when no picture of the subject is held out.
     """
     machine.use_threads(config.threads)
     pictures = Pictures(prepared, generated)
+    if not pictures.plain("subject", "heldout"):
+        raise TableError(
+            f"{prepared}: no picture of the subject is held out, so there is nothing to judge by; set prepare.heldout to "
+            "the share to hold out, as 0.25. What was trained stays"
+        )
     models = Models(family=config.family, precision=config.base_precision, base=base, trained=trained)
     evidence = Evidence(pictures, models, encoded, _embedders(config), _resampling(config))
     metrics = {

@@ -7,9 +7,9 @@ its parameters. Whoever comes second waits and then finds the result in DVC's ru
 data at all, as long as the cache holds it. It uses what DVC's own ``repro`` is made of, so dvc is bounded in
 pyproject.toml and a test holds the contract.
 
-``repro`` reads params.yaml five times for each stage and rewrites dvc.lock after it, which takes longer than many a stage.
-Here params.yaml is read once for each, and dvc.lock is written where a stage is about to read it, and at the end: what a
-kill leaves unwritten lies in the run-cache.
+``repro`` looks five times at all that a stage depends on and rewrites dvc.lock after it, which takes longer than many a
+stage. Here it looks once, and dvc.lock is written where a stage is about to read it, and at the end: what a kill leaves
+unwritten lies in the run-cache.
 """
 
 import functools
@@ -70,7 +70,7 @@ def _plan(repo: Any, targets: Sequence[str]) -> list[tuple[Any, list[Any]]]:
     from dvc.repo.reproduce import get_active_graph, plan_repro
 
     graph = get_active_graph(repo.index.graph)
-    wanted = [stage for target in targets for stage in repo.stage.collect(target)] or [s for s in graph if s.cmd]
+    wanted = [stage for stage in graph if stage.cmd and (not targets or stage.addressing in targets)]
     return [(stage, list(graph.successors(stage))) for stage in plan_repro(graph, wanted)]
 
 
@@ -78,24 +78,25 @@ def _reproduced(stage: Any, before: list[Any], locks: Path) -> bool:
     """Bring ``stage`` up to date; whether there was anything to do."""
     from dvc.exceptions import DvcException
 
-    _read_once(stage)
     try:
         lazy = all(out.exists or not out.changed_cache() for out in stage.outs)  # its data can be had at any time
         missing = [out for other in before for out in other.outs if out.use_cache and not out.exists]
         if missing and stage.changed(allow_missing=lazy, upstream=before):
             for out in missing:
                 out.checkout(force=True)
+        _settle(stage)
         with FileLock(locks / key(stage)):
             return stage.reproduce(allow_missing=lazy, upstream=before) is not None
     except DvcException as error:
         raise StageError(stage.addressing) from error
 
 
-def _read_once(stage: Any) -> None:
-    """Let ``stage`` read params.yaml once: the stage that writes it has run before."""
+def _settle(stage: Any) -> None:
+    """Let ``stage`` look once at what it depends on: all that makes it has run before."""
     from dvc.dependency.param import ParamsDependency
 
     for dependency in stage.deps:
+        dependency.get_hash = functools.cache(dependency.get_hash)
         if isinstance(dependency, ParamsDependency):
             dependency.read_params = functools.cache(dependency.read_params)
 

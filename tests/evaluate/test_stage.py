@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from stages import plugins, shards, tables
+from stages.errors import TableError
 from stages.evaluate.evidence import Evidence, Models
 from stages.evaluate.pictures import Pictures
 from stages.evaluate.recommendation import Preference
@@ -153,6 +154,15 @@ def test_the_same_run_gives_the_same_bytes(config, folders, evaluated, tmp_path)
         )
         assert again == before
         assert len(again) == count
+
+
+def test_where_nothing_is_held_out_it_says_so(config, folders, tmp_path):
+    samples = tables.read(folders["prepared"], Sample)
+    prepared = shutil.copytree(folders["prepared"], tmp_path / "prepared")
+    tables.write(prepared, Sample, [replace(sample, split="train") for sample in samples])
+    with pytest.raises(TableError, match=r"no picture of the subject is held out.* set prepare\.heldout"):
+        run(config(), **(folders | {"prepared": prepared}), out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_a_prior_only_the_subject_is_scored(config, folders, tmp_path):
