@@ -95,9 +95,10 @@ def asked() -> Iterator[None]:
     except (mlflow.MlflowException, requests.RequestException, sqlalchemy.exc.OperationalError) as error:
         secret, _, _ = urlsplit(mlflow.get_tracking_uri()).netloc.rpartition("@")
         said = next(iter(str(error).splitlines()), type(error).__name__)
+        said = "does not answer" if "Max retries exceeded" in said else said[:300]
         where, why = (text.replace(f"{secret}@", "") if secret else text for text in (mlflow.get_tracking_uri(), said))
         raise TrackingError(
-            f"MLflow at {where}: {why[:300]}; nothing that was computed is lost: start it, or set MLFLOW_TRACKING_URI "
+            f"MLflow at {where}: {why}; nothing that was computed is lost: start it, or set MLFLOW_TRACKING_URI "
             "to another, and run the same again"
         ) from error
 
@@ -293,6 +294,7 @@ def _library() -> Any:
     import mlflow
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it tells of each try
     return mlflow
 
 

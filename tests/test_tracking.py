@@ -260,8 +260,8 @@ def test_a_launched_run_that_was_deleted_meanwhile_loses_no_result(mlflow_client
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ("http://somebody:secret@127.0.0.1:9", "MLflow at http://127.0.0.1:9: .*Max retries exceeded"),
-        ("nonsense://there", "MLflow at nonsense://there: .*nonsense"),
+        ("http://somebody:secret@127.0.0.1:9", "MLflow at http://127.0.0.1:9: does not answer; nothing"),
+        ("nonsense://somebody:secret@there", "MLflow at nonsense://there: .*nonsense"),
     ],
 )
 def test_a_store_that_does_not_answer_is_an_error_that_says_what_to_do(
