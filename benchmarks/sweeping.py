@@ -146,13 +146,13 @@ def share(place: Path) -> dict[str, object]:
     }
 
 
-def kills(place: Path, times: int = 5) -> dict[str, object]:
+def kills(place: Path, latest: float, times: int = 5) -> dict[str, object]:
     """Kill, start again, and look at what was lost."""
     project = Project(place, GRIDS["kills"])
     moments, changed = random.Random(0), 0
     for _ in range(times):
         before = project.outcomes()
-        process, moment = project.start(), moments.uniform(5, 40)
+        process, moment = project.start(), moments.uniform(10, latest)
         try:
             process.communicate(timeout=moment)
         except subprocess.TimeoutExpired:
@@ -218,14 +218,16 @@ def _children() -> float:
 
 def main() -> None:
     """Measure what is asked for, and print one JSON object for each."""
-    measures: dict[str, Callable[[Path], dict[str, object]]] = {each.__name__: each for each in (share, kills)}
+    measures: dict[str, Callable[..., dict[str, object]]] = {each.__name__: each for each in (share, kills)}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[*measures, []], default=[])
+    parser.add_argument("--latest", type=float, default=90, help="seconds after a start, before which it is killed")
     parser.add_argument("--keep", type=Path, help="a folder to leave the project in")
     given = parser.parse_args()
     for name in given.names or measures:
         with tempfile.TemporaryDirectory() as place:
-            print(json.dumps({name: measures[name](given.keep or Path(place))}), flush=True)
+            more = [given.latest] if name == "kills" else []
+            print(json.dumps({name: measures[name](given.keep or Path(place), *more)}), flush=True)
 
 
 if __name__ == "__main__":
