@@ -95,11 +95,8 @@ def _done(values: "DictConfig", folder: Path, sweep: Path, overrides: Sequence[s
     workspace.make(sweep / "project", project, copy)
     replace(copy / "params.yaml", params.resolved(values).encode())
     watch = trials.Watch(sweep, folder)
-    run = (
-        runs.of_job(folder, values.track.experiment, title=" ".join(overrides), parent=told["run"])
-        if told["run"]
-        else None
-    )
+    own = [each for each in overrides if each not in told["arguments"]] or overrides  # what other jobs do not have
+    run = runs.of_job(folder, values.track.experiment, title=" ".join(own), parent=told["run"]) if told["run"] else None
     code = _reproduced(project, copy, watch, run.environment() if run else {"MLFLOW_TRACKING_URI": told["store"]})
     status: Status = "pruned" if watch.given_up else STATUS.get(code, "failed")
     if run:
