@@ -71,6 +71,11 @@ def by_prompt(generations: Sequence[Generation]) -> Clusters:
     prompts = [each.prompt for each in generations]
     if len(set(prompts)) >= FEW_PROMPTS:
         return Clusters(prompts, "prompt")
+    return by_picture(generations)
+
+
+def by_picture(generations: Sequence[Generation]) -> Clusters:
+    """Each picture for itself: the question is how the model does on these prompts and on no others."""
     return Clusters([(each.prompt, each.seed) for each in generations], "picture")
 
 
