@@ -73,6 +73,14 @@ def refuse_unfit(adapter: Adapter, *, quantised: bool) -> None:
         )
 
 
+def may_idle(adapter: Adapter) -> bool:
+    """Whether a training step may leave some of the weights out.
+
+    LoKr's and LoHa's dropout skips whole layers, and of a text encoder some families take no notice of the last layer.
+    """
+    return bool(adapter.text_targets) or bool(adapter.dropout and adapter.kind["name"] in {"lokr", "loha"})
+
+
 def layers(network: Any, target: str) -> dict[str, Any]:
     """The layers of ``network`` whose names end as ``target``, by their names."""
     return {name: layer for name, layer in network.named_modules() if f".{name}".endswith(f".{target}")}
