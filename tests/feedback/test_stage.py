@@ -7,7 +7,7 @@ import pytest
 
 from stages import tables
 from stages.errors import TableError
-from stages.feedback.stage import Config, log_ratios, run
+from stages.feedback.stage import Config, log_losses, run
 from stages.records import Frame, Item, PictureScore, Quality, Region, Request, Ruling, Sample, Slice, Weight
 from stages.shards import Place
 
@@ -182,7 +182,7 @@ def test_the_same_tables_give_the_same_bytes(found):
 )
 def test_a_metric_that_pictures_do_not_have_is_refused(scores):
     with pytest.raises(TableError, match=r"feedback\.metric: evaluate left no 'heldout_loss' above 0"):
-        log_ratios(scores, "heldout_loss")
+        log_losses(scores, "heldout_loss")
 
 
 def test_other_metrics_and_checkpoints_do_not_count():
@@ -192,4 +192,4 @@ def test_other_metrics_and_checkpoints_do_not_count():
         score("a", "step-1", 9.0),
         score("a", "base", 5.0, "x"),
     ]
-    assert log_ratios(rows, "heldout_loss") == {"a": pytest.approx(math.log(0.5))}
+    assert log_losses(rows, "heldout_loss") == {"a": pytest.approx((math.log(2.0), 0.0))}
