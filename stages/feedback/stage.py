@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -14,9 +15,9 @@ from pydantic import Field
 from stages import rights, tables
 from stages.config import settings
 from stages.errors import TableError
-from stages.feedback import advice, significance, slices
+from stages.feedback import advice, significance, slices, themes
 from stages.feedback.shortfall import Losses, shortfalls
-from stages.feedback.slices import Column, Traits
+from stages.feedback.slices import Column
 from stages.records import (
     ADAPTER,
     BASE,
@@ -47,6 +48,7 @@ class Config:
     pairs: tuple[tuple[Column, Column], ...]
     large_face: Annotated[float, Field(gt=0, lt=1)]  # share of the picture
     min_face_score: Annotated[float, Field(ge=0, le=1)]
+    themes: Count  # at most
     min_pictures: Count  # held out, in a slice and in the rest
     min_groups: Count  # likewise
     false_alarms: Annotated[float, Field(gt=0, lt=1)]  # share of what is flagged
@@ -178,16 +180,25 @@ def _pictures(
     items, stills = tables.by_id(crawled, Item), tables.by_id(frames, Frame)
     quality = tables.by_id(measured, Quality)
     plain = [each for each in tables.rows(prepared, Sample) if each.role == "subject" and not each.variant]
-    return [
-        Picture(sample=sample, slices=frozenset(slices.of(traits, config.columns, config.pairs)))
-        for sample in plain
-        for traits in [
-            _traits(sample, rights.as_ruled(items[stills[sample.frame].item], ruling), quality[sample.frame], config)
-        ]
-    ]
+    theme_of = _themes([sample.text for sample in plain], config)
+    found = []
+    for sample in plain:
+        item = rights.as_ruled(items[stills[sample.frame].item], ruling)
+        traits = _traits(sample, item, quality[sample.frame], config) | {"theme": theme_of[sample.text]}
+        found.append(Picture(sample=sample, slices=frozenset(slices.of(traits, config.columns, config.pairs))))
+    return found
 
 
-def _traits(sample: Sample, item: Item, quality: Quality, config: Config) -> Traits:
+def _themes(texts: Sequence[str], config: Config) -> dict[str, frozenset[str]]:
+    """The theme of each of ``texts``, or none; sought only where a slice is made of it."""
+    if "theme" not in {*config.columns, *chain.from_iterable(config.pairs)}:
+        return dict.fromkeys(texts, frozenset())
+    found = themes.themes(texts, most=config.themes, seed=config.seed)
+    return {text: frozenset([theme] if theme else []) for text, theme in found.items()}
+
+
+def _traits(sample: Sample, item: Item, quality: Quality, config: Config) -> dict[Column, frozenset[str]]:
+    """What a picture has in each column but its theme, which is a matter of all captions together."""
     face = slices.face(
         quality.faces, quality.width * quality.height, large=config.large_face, min_score=config.min_face_score
     )

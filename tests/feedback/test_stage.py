@@ -21,6 +21,7 @@ def config(**others):
         "pairs": (("word", "bucket"),),
         "large_face": 0.05,
         "min_face_score": 0.5,
+        "themes": 4,
         "false_alarms": 0.1,
         "seed": 0,
     }
@@ -143,6 +144,15 @@ def test_too_few_pictures_or_groups_are_not_tested(found):
 def test_slices_of_the_same_pictures_are_one_test(found):
     out, _ = found(pictures(), columns=("word", "bucket"), pairs=(("word", "bucket"),))
     assert set(tables.by_id(out, Slice)) == {"word=lying", "word=standing"}
+
+
+def test_captions_whose_words_are_alike_are_a_slice_that_is_asked_for_by_its_words(found):
+    rows = [picture(n, f"a standing nine by {'abc'[n % 3]}ert", "heldout", 0.5 + 0.01 * (n % 7)) for n in range(20)]
+    rows += [picture(n, "a lying nine on paper", "heldout", 0.9 + 0.01 * (n % 7)) for n in range(20, 30)]
+    out, _ = found(rows, columns=("theme",), pairs=(), themes=2)
+    assert [row.id for row in tables.read(out, Slice) if row.flagged] == ["theme=lying paper"]
+    (request,) = tables.read(out, Request)
+    assert set(request.words) == {"lying", "nine", "paper"}
 
 
 def test_faces_and_sites_are_slices_too_and_a_site_is_where_to_look(found):
