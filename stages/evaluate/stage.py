@@ -12,13 +12,14 @@ from stages.config import settings
 from stages.evaluate import recommendation, scores
 from stages.evaluate.embedders import Embedder
 from stages.evaluate.evidence import Evidence, Models
+from stages.evaluate.metrics import Sorting
 from stages.evaluate.pictures import Pictures
 from stages.evaluate.recommendation import Preference
 from stages.evaluate.report import curves, grids, page, words
 from stages.evaluate.report.sources import Sources
 from stages.images import encode_png
 from stages.pipelines import Precision
-from stages.records import ADAPTER, BASE, PictureScore, Point, Recommendation, Report, Score
+from stages.records import ADAPTER, BASE, Confusion, PictureScore, Point, Recommendation, Report, Score
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def run(
     generated: Path,
     out: Path,
 ) -> Report:
-    """Write ``Score`` and ``PictureScore`` rows, a ``Recommendation``, ``report.html`` and ``plots``; report the adapter's numbers."""
+    """Write ``Score``, ``PictureScore`` and ``Confusion`` rows, a ``Recommendation``, ``report.html`` and ``plots``; report the adapter's numbers."""
     machine.use_threads(config.threads)
     pictures = Pictures(prepared, generated)
     models = Models(family=config.family, precision=config.base_precision, base=base, trained=trained)
@@ -65,7 +66,11 @@ def run(
     rows = [score for metric in metrics.values() for score in metric(evidence)]
     chosen = recommendation.of(rows, evidence, metrics[config.recommend.metric], config.recommend)
     of_pictures = list(evidence.of_pictures())
+    confusions = [
+        row for metric in metrics.values() if isinstance(metric, Sorting) for row in metric.confusions(evidence)
+    ]
     tables.write(out, Score, rows)
+    tables.write(out, Confusion, confusions)
     tables.write(out, PictureScore, of_pictures)
     tables.write(out, Recommendation, [chosen])
     _plot(out / "plots", rows, pictures, tables.read(trained, Point)[-1].step)
@@ -79,7 +84,9 @@ def run(
         trained=trained,
     )
     factor = config.metrics.get("copy_rate", {}).get("factor")
-    found = page.Judgement(scores=rows, of_pictures=of_pictures, chosen=chosen, copy_factor=factor)
+    found = page.Judgement(
+        scores=rows, of_pictures=of_pictures, confusions=confusions, chosen=chosen, copy_factor=factor
+    )
     tables.replace(out / "report.html", page.render(sources, found, pictures).encode())
     for row in sorted(rows, key=lambda each: each.id):
         if row.arm in {BASE, ADAPTER}:

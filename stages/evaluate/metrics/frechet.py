@@ -1,9 +1,8 @@
 """The Fréchet distance between two sets of features, exact where there are fewer pictures than features.
 
-``fd_NAME`` bears the name of its features. There is no FID, which is that of Inception's: its authors publish the
-weights as pickles alone, no library without torchvision has the network, and one with other weights would not be FID. A
-distance falls with the number of pictures, so those of other numbers cannot be compared: beside it stands
-``fd_NAME_null``, that of as many real pictures which training saw, which no model is expected to beat.
+``fd_NAME`` bears the name of its features; Inception's has the field's, ``fid``. A distance falls with the number of
+pictures, so those of other numbers cannot be compared, and no FID of a few hundred pictures with a published one: beside it
+stands ``fd_NAME_null``, that of as many real pictures which training saw, which no model is expected to beat.
 """
 
 from collections.abc import Iterator
@@ -65,6 +64,8 @@ def _null(evidence: Evidence, embedder: str, role: Role) -> Iterator[Score]:
 
 
 def _name(embedder: str, role: Role) -> str:
+    if embedder == "inception":
+        return "fid" if role == "subject" else "fid_prior"
     return f"fd_{embedder}" if role == "subject" else f"fd_prior_{embedder}"
 
 

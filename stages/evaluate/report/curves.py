@@ -65,7 +65,7 @@ def drawings(scores: Sequence[Score], last: int) -> list[Drawing]:
     if {each.arm for each in scores if each.delta is not None} <= {ADAPTER}:
         return []
     found = by_metric(scores, last)
-    distance = next((name for name in found if name.startswith(("fd_", "kid_", "cmmd_"))), None)
+    distance = next((name for name in found if name.startswith(("fid", "fd_", "kid_", "cmmd_"))), None)
     names = [name for name in (*LOSSES, distance) if name in found]
     return [_drawing(name, found[name], base=found[name][0].value) for name in names if name]
 
