@@ -1,4 +1,4 @@
-"""Declared slices: which kinds of pictures are looked at one by one. Nothing is discovered, so little is chance."""
+"""Declared slices: which kinds of pictures are looked at one by one. None is sought by its losses, so little is chance."""
 
 import re
 from collections import Counter
