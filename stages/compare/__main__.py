@@ -83,6 +83,8 @@ def report(reference: Path, other: Path, embedder: str, *, lpips: bool, rated: b
     videos = is_video(reference) and is_video(other)
     if rated and not videos:
         raise ImageError(f"{reference} and {other}: VMAF is of videos; give two, or leave --vmaf out")
+    if rated:
+        vmaf.program()  # that there is none is better said before the frames are looked at
     steady = [Steadiness(_embedder(embedder)) for _ in range(2)] if videos else []
     apart = _lpips() if lpips else None
     values: dict[str, dict[str, float]] = {}

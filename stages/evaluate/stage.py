@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stages import machine, plugins, tables
 from stages.config import settings
@@ -38,6 +38,15 @@ class Config:
     resamples: Annotated[int, Field(gt=0)]  # of the bootstrap
     seed: int
     threads: Annotated[int, Field(gt=0)]  # of torch: another number gives other bits
+
+    @model_validator(mode="after")
+    def _recommends_by_what_is_measured(self) -> Self:
+        """Refuse before the first picture is measured what could not be chosen by in the end."""
+        if self.recommend.metric not in self.metrics:
+            raise ValueError(
+                f"recommend.metric is {self.recommend.metric!r}, which metric={sorted(self.metrics)} leaves out"
+            )
+        return self
 
 
 def run(

@@ -56,6 +56,31 @@ def config():
     return build
 
 
+def test_a_checkpoint_cannot_be_recommended_by_what_is_not_measured(config):
+    with pytest.raises(ValueError, match=r"recommend.metric is 'heldout_loss', which metric=\['kid'\] leaves out"):
+        config(metrics={"kid": {"name": "kid"}})
+
+
+def test_other_pixels_words_or_noise_define_another_number(folders, tmp_path):
+    plain = Pictures(folders["prepared"], folders["generated"])
+    rows = tables.read(folders["prepared"], Sample)
+    digests = {plain.references}
+    for number, change in enumerate(({"text": "of another kind"}, {"digest": "0" * 64})):
+        folder = tmp_path / str(number)
+        tables.write(folder, Sample, [replace(row, **change) if row.split == "heldout" else row for row in rows])
+        digests.add(Pictures(folder, folders["generated"]).references)
+    assert len(digests) == 3
+    tables.write(tmp_path, Sample, [replace(row, text="") if row.split == "train" else row for row in rows])
+    assert Pictures(tmp_path, folders["generated"]).references == plain.references
+    definitions = {
+        Evidence(plain, None, None, {}, Resampling(resamples=5, seed=seed))
+        .question("m", "adapter", "lower", by={})
+        .definition
+        for seed in (0, 1)
+    }
+    assert len(definitions) == 2
+
+
 @pytest.fixture(scope="module")
 def folders(tiny_base, tiny_upstream, tiny_prepared, tiny_encoded, tiny_trained, tiny_generated):
     named = ("crawled", "frames", "measured", "cleaned", "anonymised")

@@ -17,6 +17,7 @@ from stages.config import settings
 from stages.evaluate import scores
 from stages.evaluate.evidence import Evidence
 from stages.evaluate.metrics import Metric
+from stages.evaluate.pictures import fingerprint
 from stages.records import BASE, ROLES, Role, Score
 
 Features = NDArray[np.float64]  # float64[N, D]
@@ -55,12 +56,14 @@ def _of_arms(evidence: Evidence, embedder: str, role: Role, margin: float) -> It
 
 def _null(evidence: Evidence, embedder: str, role: Role) -> Iterator[Score]:
     """Real pictures of training against those held out, as many as were generated or as there are."""
-    seen = evidence.real(embedder, role, "train")[: len(evidence.pictures.by_arm(evidence.base, role))]
-    if len(seen) < 2:
+    samples = evidence.pictures.plain(role, "train")[: len(evidence.pictures.by_arm(evidence.base, role))]
+    if len(samples) < 2:
         return
-    clusters = scores.by_group(evidence.pictures.plain(role, "train")[: len(seen)])
-    question = evidence.question(f"{_name(embedder, role)}_null", BASE, "neither", by=evidence.by(embedder))
-    yield scores.landmark(question, distance(seen, evidence.real(embedder, role, "heldout")), clusters)
+    by = {**evidence.by(embedder), "training": fingerprint(samples)}
+    question = evidence.question(f"{_name(embedder, role)}_null", BASE, "neither", by=by)
+    seen = evidence.real(embedder, role, "train")[: len(samples)]
+    null = distance(seen, evidence.real(embedder, role, "heldout"))
+    yield scores.landmark(question, null, scores.by_group(samples))
 
 
 def _name(embedder: str, role: Role) -> str:

@@ -5,10 +5,11 @@ subject and the others: what is drawn in place of something else costs both. See
 sure the judge is speaks of the pictures as of the judge: both are of those that were drawn.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from stages import plugins
@@ -77,7 +78,7 @@ class Judged:
         base, drawn = _opinions(judge, evidence, evidence.base)
         if not drawn:
             return
-        clusters, by = scores.by_prompt(drawn), {"judge": self._config.judge, "bins": classification.BINS}
+        clusters, by = _clusters(drawn, base.asked), {"judge": self._config.judge, "bins": classification.BINS}
         for arm in evidence.adapters:
             said, _ = _opinions(judge, evidence, arm)
             f1 = evidence.question("judged_f1", arm, "higher", by=by)
@@ -100,6 +101,13 @@ def _opinions(judge: Classifier, evidence: Evidence, arm: Arm) -> tuple[Opinions
     return Opinions(said.asked[named], said.probabilities[named]), [
         each for each, one in zip(drawn, named, strict=True) if one
     ]
+
+
+def _clusters(drawn: Sequence[Generation], asked: NDArray[np.int64]) -> scores.Clusters:
+    """The classes are given and not drawn: prompts may be drawn where each class has enough that none gets lost."""
+    prompts = [{each.prompt for each, one in zip(drawn, asked, strict=True) if one == of} for of in np.unique(asked)]
+    enough = min(map(len, prompts)) >= scores.FEW_PROMPTS
+    return scores.by_prompt(drawn) if enough else scores.by_picture(drawn)
 
 
 def _f1(said: Opinions) -> scores.Statistic:

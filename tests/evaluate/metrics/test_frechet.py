@@ -118,7 +118,10 @@ def test_only_inceptions_distance_is_called_fid():
     def question(metric, arm, better, *, by, margin=None):
         return Question(metric=metric, arm=arm, better=better, margin=margin, definition=str(by))
 
-    rows = [SimpleNamespace(prompt=str(number), seed=0, group=str(number)) for number in range(6)]
+    rows = [
+        SimpleNamespace(prompt=str(number), seed=0, group=str(number), id=number, digest="", text="")
+        for number in range(6)
+    ]
     evidence = SimpleNamespace(
         embedders=["inception", "filters"],
         comparable=lambda role: True,

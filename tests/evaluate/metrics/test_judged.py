@@ -23,18 +23,20 @@ def real(digit, number):
 DRAWS = {"base": {9: 4}, "adapter": {3: 9}}
 
 
-def generation(arm, role, number, asked):
-    prompt = f"a handwritten digit {specimens.DIGITS[asked]} {number}"
-    return SimpleNamespace(prompt=prompt, seed=0, drawn=real(DRAWS[arm].get(asked, asked), number))
+def generation(arm, number, asked, *, alike):
+    prompt = f"a handwritten digit {specimens.DIGITS[asked]}" if alike else f"{specimens.DIGITS[asked]} {number}"
+    return SimpleNamespace(prompt=prompt, seed=number, drawn=real(DRAWS[arm].get(asked, asked), number))
 
 
-def evidence(roles=("subject", "prior")):
+def evidence(roles=("subject", "prior"), *, alike=False):
+    """All prompts of a class are ``alike``, or none."""
+
     def question(metric, arm, better, *, by, margin=None):
         return Question(metric=metric, arm=arm, better=better, margin=margin, definition=str(by))
 
     def by_arm(arm, role):
         asked = ASKED[role] if role in roles else []
-        return [generation(arm, role, number, each) for number, each in enumerate(asked)]
+        return [generation(arm, number, each, alike=alike) for number, each in enumerate(asked)]
 
     return SimpleNamespace(
         base="base",
@@ -66,7 +68,22 @@ def test_f1_is_over_all_prompts_so_that_what_is_drawn_instead_costs_both(rows):
     score = rows["judged_f1"]
     assert score.base == pytest.approx((0 + 0.5 + 3) / 5)
     assert score.adapter == pytest.approx((0 + 0.8 + 3) / 5)
-    assert (score.count, score.unit, score.better) == (36, "prompt", "higher")
+    assert (score.count, score.unit, score.better) == (36, "picture", "higher")
+
+
+def test_prompts_are_drawn_only_where_each_class_has_enough_of_them(metric, monkeypatch):
+    """With one prompt of nines among ten of others, many a draw would have no nine."""
+    for counts, unit in (({9: 12, 0: 10}, "prompt"), ({9: 1, 0: 15}, "picture")):
+        monkeypatch.setitem(ASKED, "subject", [9] * counts[9])
+        monkeypatch.setitem(ASKED, "prior", [0] * counts[0])
+        [score] = [each for each in metric(evidence()) if each.id == "judged_f1"]
+        assert (score.unit, score.count) == (unit, sum(counts.values()))
+
+
+def test_what_is_only_one_prompt_of_many_is_still_seen(metric, monkeypatch):
+    monkeypatch.setitem(DRAWS, "adapter", {})
+    [score] = [each for each in metric(evidence(alike=True)) if each.id == "judged_f1"]
+    assert (score.verdict, score.adapter) == ("better", 1)
 
 
 def test_a_judge_that_sees_what_was_asked_is_near_and_one_that_does_not_is_far(rows):

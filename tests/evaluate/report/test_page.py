@@ -175,7 +175,7 @@ def test_the_page_knows_the_dark_and_paper(html):
 def test_every_score_has_its_numbers_and_its_verdict(html):
     rows = [re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", row)).strip() for row in html.split("<tr>")]
     assert (
-        "heldout_loss denoising loss on real pictures of the subject that no training saw 0.1235 0.1 -0.02346 -0.03 … -0.01 3 lower better (only 3 groups: the interval may be too short)"
+        "heldout_loss denoising loss on real pictures of the subject that no training saw 0.1235 0.1 -0.02346 -0.03 … -0.01 3 lower better (only 3 groups: true if others vary by the normal law)"
         in rows
     )
     assert any(
