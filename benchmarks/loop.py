@@ -1,10 +1,11 @@
 """The loop over a planted fault, run as a user would in copies of this project: ``python benchmarks/loop.py [NAME …]``.
 
     starved     of nines turned right the site gives a handful: what each round finds, and what that gained in all
-    even        the same site without the fault: nothing should be flagged
+    even        the same site without the fault: little should be flagged. The test is over pictures, of one training and
+                one split, and what these favoured is truly ahead
 
-For each of ``--seeds`` of training, which also choose the split. A loop of three rounds takes six minutes alone on two
-cores; each has caches of its own.
+For each of ``--seeds`` of training, which also choose the split, with caches of its own. A loop took four to nine minutes
+on two cores beside other work.
 """
 
 import argparse

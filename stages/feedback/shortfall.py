@@ -35,8 +35,9 @@ def shortfalls(
     Relationship between Difference-in-Differences and Lagged-Dependent-Variable Adjustment", 2019), so the smaller effect
     and the larger p count (Berger, "Multiparameter Hypothesis Testing and Acceptance Sampling", 1982).
 
-    Neither way sees that one kind is harder to learn than another at which the base is as bad. Every slice and its rest
-    have a picture.
+    Neither way sees that one kind is harder to learn than another at which the base is as bad. The p is over pictures: it is
+    of this one training, and what another seed or split would have favoured counts as learned. Every slice and its rest have
+    a picture.
     """
     beside_nothing = (losses.learned, np.zeros_like(losses.base_N))
     beside_base = (significance.residuals(losses.adapter_N, losses.base_N), losses.base_N)
