@@ -4,7 +4,7 @@
     even        the same site without the fault: little should be flagged. The test is over pictures, of one training and
                 one split, and what these favoured is truly ahead
 
-For each of ``--seeds`` of training, which also choose the split, with caches of its own. A loop took four to nine minutes
+For each of ``--seeds`` of training, which also choose the split, with caches of its own. A loop took four to ten minutes
 on two cores beside other work.
 """
 
