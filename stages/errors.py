@@ -7,6 +7,7 @@
     ├── SourceError      a folder, an archive or a rights file given by the user
     ├── FetchError       a request that did not bring what it should
     │   └── RobotsDenied the site asks us to stay away
+    ├── TrackingError    MLflow, which does not answer
     └── ModelError       a base model, an adapter or what they were trained on
 
 Messages read *where: what is wrong; what would be right*.
@@ -45,6 +46,10 @@ class FetchError(DarkroomError):
 
 class RobotsDenied(FetchError):
     """The site's robots.txt asks us to stay away from an address."""
+
+
+class TrackingError(DarkroomError):
+    """MLflow does not answer, or refuses what it is asked; what was computed does not hang on it."""
 
 
 class ModelError(DarkroomError):

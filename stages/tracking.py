@@ -1,35 +1,25 @@
-"""MLflow, and nothing else but ``versions`` imports it. It is a log, never an input: what a stage needs lies in files.
+"""MLflow, and nothing else imports it. It is a log, never an input: what a stage needs lies in files.
 
 A result is named by the digest of its entries in dvc.lock, so that what DVC restores from its cache still shows against
 the right run, once. The store is ``MLFLOW_TRACKING_URI`` or else ``mlflow.db`` beside dvc.yaml.
-
-A training shows while it runs: it appends to a file, and a process of its own, ``follow``, carries that to MLflow. So a
-store that is slow, locked or away takes no time of the training. The run is tagged with the training's digest; the
-first result that the training leads to completes this run instead of beginning another.
 """
 
 import hashlib
 import json
 import logging
-import multiprocessing
 import os
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from urllib.parse import urlsplit
 
-import yaml
+from stages.errors import TableError, TrackingError
 
-from stages import machine, tables
-from stages.errors import TableError
-from stages.records import Point
-
-if TYPE_CHECKING:
-    from multiprocessing.context import SpawnProcess
+log = logging.getLogger(__name__)
 
 RESULT = "darkroom.result"
 TRAINING = "darkroom.training"
@@ -89,20 +79,48 @@ def read_lock(file: Path) -> Lock:
     )
 
 
+@contextmanager
+def asked() -> Iterator[None]:
+    """Ask MLflow for something: what it cannot do becomes an error that says what to do.
+
+    Raises:
+        TrackingError: when it does not answer, or refuses.
+    """
+    mlflow = _library()
+    import requests
+    import sqlalchemy
+
+    try:
+        yield
+    except (mlflow.MlflowException, requests.RequestException, sqlalchemy.exc.OperationalError) as error:
+        secret, _, _ = urlsplit(mlflow.get_tracking_uri()).netloc.rpartition("@")
+        said = next(iter(str(error).splitlines()), type(error).__name__)
+        said = "does not answer" if "Max retries exceeded" in said else said[:300]
+        where, why = (text.replace(f"{secret}@", "") if secret else text for text in (mlflow.get_tracking_uri(), said))
+        raise TrackingError(
+            f"MLflow at {where}: {why}; nothing that was computed is lost: start it, or set MLFLOW_TRACKING_URI "
+            "to another, and run the same again"
+        ) from error
+
+
+@asked()
 def log_result(lock: Lock, experiment: str, logged: Logged) -> bool:
     """Write one finished run for ``lock.result``, unless there is one already; says whether it wrote.
 
     A run that was broken off is removed and written anew. One that showed the training while it ran is completed. A run
     that the launcher made is filled, whatever other runs there are of that result.
+
+    Raises:
+        TrackingError: when MLflow does not answer.
     """
     mlflow, client = connected()
     where = experiment_id(mlflow, client, experiment)
-    alike = [] if os.environ.get("MLFLOW_RUN_ID") else client.search_runs([where], f"tags.`{RESULT}` = '{lock.result}'")
+    alike = [] if _given(client) else client.search_runs([where], f"tags.`{RESULT}` = '{lock.result}'")
     for run in alike:
         if run.info.status == "FINISHED":
             return False
         client.delete_run(run.info.run_id)
-    run = _Run(client, _live(client, where, logged.training) or client.create_run(where).info.run_id)
+    run = Run(client, _live(client, where, logged.training, lock.result) or client.create_run(where).info.run_id)
     run.begin({RESULT: lock.result, **provenance(lock)})
     _log_numbers(run, lock, logged)
     _log_datasets(client, run.id, lock, logged.datasets)
@@ -117,7 +135,7 @@ def log_result(lock: Lock, experiment: str, logged: Logged) -> bool:
     return True
 
 
-class _Run:
+class Run:
     """A run that is being filled. What it holds already is not written again."""
 
     def __init__(self, client: Any, id: str) -> None:
@@ -153,6 +171,11 @@ class _Run:
         for start in range(0, len(entities), 100):
             self._client.log_batch(self.id, params=entities[start : start + 100])
 
+    def end(self, status: str) -> None:
+        """Close it as ``status``, unless the launcher made it, which ends its own."""
+        if self.id != os.environ.get("MLFLOW_RUN_ID"):
+            self._client.set_terminated(self.id, status)
+
     def log_picture(self, name: str, step: int, file: Path) -> None:
         """Write the picture ``file``."""
         if (name, step) not in self._pictures:
@@ -172,169 +195,107 @@ class Launched:
         return {"MLFLOW_RUN_ID": self.id, "MLFLOW_TRACKING_URI": self.store}
 
 
-def launch(name: str, title: str, *, parent: str, tags: Mapping[str, str]) -> Launched:
-    """A run in the experiment ``name`` that is under way, below the run ``parent`` where that is not empty."""
+@asked()
+def launch(name: str, title: str, *, only: tuple[str, str], parent: str) -> Launched:
+    """The run in the experiment ``name`` that has the tag ``only``, made if need be and under way again.
+
+    It stands below the run ``parent`` where that is not empty. Whoever starts again finds the run of the first start; one
+    that was deleted is made anew.
+
+    Raises:
+        TrackingError: when MLflow does not answer.
+    """
     mlflow, client = connected()
-    below = {"mlflow.parentRunId": parent} if parent else {}
-    run = client.create_run(experiment_id(mlflow, client, name), run_name=title, tags={**tags, **_source(), **below})
+    where, tags = experiment_id(mlflow, client, name), dict([only], **_source())
+    if parent:
+        tags["mlflow.parentRunId"] = parent
+    found = client.search_runs([where], f"tags.`{only[0]}` = '{only[1]}'")
+    run = found[0] if found else client.create_run(where, run_name=title)
+    for tag, value in tags.items():
+        client.set_tag(run.info.run_id, tag, value)
+    client.update_run(run.info.run_id, status="RUNNING")
     return Launched(id=run.info.run_id, store=mlflow.get_tracking_uri())
 
 
+@asked()
 def conclude(run: Launched, status: str, *, numbers: Mapping[str, float], files: Sequence[Path]) -> None:
-    """End ``run`` as FINISHED, FAILED or KILLED, with what came of it."""
+    """End ``run`` as FINISHED, FAILED or KILLED, with what came of it.
+
+    Raises:
+        TrackingError: when MLflow does not answer, or the run was deleted meanwhile.
+    """
     client = connected(run.store)[1]
-    filled = _Run(client, run.id)
+    filled = Run(client, run.id)
     filled.log([(name, 0, value) for name, value in numbers.items()])
     for file in files:
         client.log_artifact(run.id, str(file))
     client.set_terminated(run.id, status)
 
 
-CURVES = ("loss", "rate", "heldout_loss", "prior_loss")
+@asked()
+def shown(name: str, training: str) -> "Run | None":
+    """The run in the experiment ``name`` that shows ``training`` while it runs; None where its result stands already.
 
-
-def numbers_of(point: Point) -> dict[str, float]:
-    """What a point of the training's curves shows: before the first step there is neither loss nor rate."""
-    values = {name: getattr(point, name) for name in CURVES if point.step or name not in {"loss", "rate"}}
-    return {f"curve/{name}": value for name, value in values.items() if value is not None}
-
-
-def _live(client: Any, where: str, training: str) -> str | None:
-    """The run that showed ``training`` while it ran and is no result yet, or the one that the launcher made."""
-    if given := os.environ.get("MLFLOW_RUN_ID"):
-        return None if RESULT in client.get_run(given).data.tags else given
-    found = client.search_runs([where], f"tags.`{TRAINING}` = '{training}'") if training else []
-    return next((str(run.info.run_id) for run in found if RESULT not in run.data.tags), None)
-
-
-def experiment() -> str | None:
-    """The experiment that ``track`` will write to; None where there is no pipeline around."""
-    file = root() / "params.yaml"
-    values = yaml.safe_load(file.read_bytes()) if file.is_file() else {}
-    name = values.get("track", {}).get("experiment")
-    return None if name is None else str(name)
-
-
-def start(spool: Path, name: str, training: str) -> "SpawnProcess":
-    """A process that carries what a training appends to ``spool`` to a run in the experiment ``name``.
-
-    What goes wrong in it stands in a file beside ``spool``.
+    Raises:
+        TrackingError: when MLflow does not answer.
     """
-    context = multiprocessing.get_context("spawn")
-    process = context.Process(target=_quietly, args=(spool, name, training), daemon=True)
-    process.start()
-    return process
-
-
-def _quietly(spool: Path, name: str, training: str) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the training's to answer
-    with spool.with_suffix(".log").open("w") as log:
-        os.dup2(log.fileno(), sys.stderr.fileno())
-    follow(spool, name, training)
-
-
-def follow(spool: Path, name: str, training: str) -> None:
-    """Do what ``start`` promises, until the training says how it ended or is gone.
-
-    It tries again for as long as the training runs when the store is away or locked.
-    """
-    parent = os.getppid()
     mlflow, client = connected()
-    run: _Run | None = None
-    waiting: list[dict[str, Any]] = []
-    for lines in _tail(spool):
-        waiting += lines
-        orphan = os.getppid() != parent
-        if orphan:
-            waiting.append({"ended": "KILLED"})
-        try:
-            run = run or _opened(mlflow, client, name, training)
-            if run is not None:
-                _carry(client, run, waiting)
-        except (mlflow.MlflowException, OSError):
-            if orphan:
-                return
-            continue
-        if run is None or any("ended" in line for line in waiting):
-            return
-        waiting.clear()
-
-
-def _opened(mlflow: Any, client: Any, name: str, training: str) -> _Run | None:
     where = experiment_id(mlflow, client, name)
     found = client.search_runs([where], f"tags.`{TRAINING}` = '{training}'")
     if any(RESULT in each.data.tags for each in found):
         return None
-    run = _Run(client, _live(client, where, training) or client.create_run(where).info.run_id)
+    run = Run(client, _live(client, where, training) or client.create_run(where).info.run_id)
     run.begin({TRAINING: training, **_source()})
     return run
 
 
-def _carry(client: Any, run: _Run, lines: Sequence[Mapping[str, Any]]) -> None:
-    numbers = [(name, line["step"], value) for line in lines for name, value in line.get("numbers", {}).items()]
-    run.log(numbers)
-    for line in lines:
-        for name, file in line.get("pictures", {}).items():
-            run.log_picture(name, line["step"], Path(file))
-        if "ended" in line and "MLFLOW_RUN_ID" not in os.environ:  # the launcher ends its own
-            client.set_terminated(run.id, line["ended"])
+def _live(client: Any, where: str, training: str, result: str = "") -> str | None:
+    """The run that showed ``training`` while it ran and is no result yet, or the one that the launcher made.
+
+    A launched run that shows ``result`` in part, since its job was killed, is taken up again.
+    """
+    if given := _given(client):
+        return str(given.info.run_id) if given.data.tags.get(RESULT, result) == result else None
+    found = client.search_runs([where], f"tags.`{TRAINING}` = '{training}'") if training else []
+    return next((str(run.info.run_id) for run in found if RESULT not in run.data.tags), None)
 
 
-def _tail(spool: Path) -> Iterator[list[dict[str, Any]]]:
-    """What was appended to ``spool`` since the last time, once a second and without an end."""
-    rest = ""
-    with spool.open() as stream:
-        while True:
-            *whole, rest = (rest + stream.read()).split("\n")  # a line may not be whole yet
-            yield [json.loads(line) for line in whole]
-            time.sleep(1)
+def _given(client: Any) -> Any:
+    """The run that the launcher made; None without one, and where somebody has deleted it since."""
+    id = os.environ.get("MLFLOW_RUN_ID")
+    run = client.get_run(id) if id else None
+    if run is not None and run.info.lifecycle_stage != "active":
+        log.warning("MLflow: the run %s was deleted; this is shown by a run of its own", id)
+        return None
+    return run
 
 
-def by_this_code(training: str) -> str:
-    """The name of ``training`` in MLflow: other code may draw other curves of the same settings and data."""
-    total = hashlib.sha256(training.encode())
-    for file in sorted(Path(__file__).parent.rglob("*.py")):
-        total.update(file.read_bytes())
-    return total.hexdigest()[:32]
+@asked()
+def connected(at: str = "") -> tuple[Any, Any]:
+    """MLflow and a client of the store ``at``, or else of the one that is configured, which is made if need be.
 
-
-def remember(trained: Path, training: str, figures: Mapping[str, float]) -> None:
-    """Note beside the checkpoints which training left ``trained`` and what it took: no output may hold that."""
-    note = {"training": training, "figures": dict(figures)}
-    tables.replace(_note(trained), json.dumps(note, indent=2).encode())
-
-
-def recall(trained: Path) -> tuple[str, dict[str, float]]:
-    """What ``remember`` was told of ``trained``; nothing where it was made on another machine."""
-    file = _note(trained)
-    if not file.is_file():
-        return "", {}
-    note = json.loads(file.read_bytes())
-    return note["training"], note["figures"]
-
-
-def _note(trained: Path) -> Path:
-    total = hashlib.sha256()
-    for file in sorted(path for path in trained.rglob("*") if path.is_file()):
-        total.update(file.relative_to(trained).as_posix().encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
-    return machine.cache("trainings") / f"{total.hexdigest()[:32]}.json"
-
-
-def connected(store: str = "") -> tuple[Any, Any]:
-    """MLflow and a client of ``store``, or else of the one that is configured, which is made if need be."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("DO_NOT_TRACK", "true")
-    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    import mlflow
-
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-
-    uri = store or os.environ.get("MLFLOW_TRACKING_URI") or own_store()
+    Raises:
+        TrackingError: when there can be no such store; whether it answers shows later.
+    """
+    mlflow = _library()
+    uri = at or store()
     if uri == own_store():
         _made(mlflow, root() / "mlflow.db")
     mlflow.set_tracking_uri(uri)
     return mlflow, mlflow.MlflowClient()
+
+
+def _library() -> Any:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # its own 7 take four minutes
+    import mlflow
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it tells of each try
+    return mlflow
 
 
 def _made(mlflow: Any, file: Path) -> None:
@@ -348,6 +309,11 @@ def _made(mlflow: Any, file: Path) -> None:
         mlflow.set_tracking_uri(f"sqlite:///{fresh}")
         mlflow.MlflowClient().search_experiments()
         fresh.replace(file)
+
+
+def store() -> str:
+    """The address of the store that is configured."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or own_store()
 
 
 def own_store() -> str:
@@ -373,7 +339,7 @@ def experiment_id(mlflow: Any, client: Any, name: str) -> str:
         return str(client.get_experiment_by_name(name).experiment_id)
 
 
-def _log_numbers(run: _Run, lock: Lock, logged: Logged) -> None:
+def _log_numbers(run: Run, lock: Lock, logged: Logged) -> None:
     numbers = [(name, 0, value) for name, value in sorted(logged.metrics.items())]
     run.log(numbers + [(name, step, value) for name, curve in logged.curves.items() for step, value in curve])
     run.describe(lock.params)

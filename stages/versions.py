@@ -47,6 +47,7 @@ class Version:
     run: str  # the id of its run
 
 
+@tracking.asked()
 def register(lock: tracking.Lock, experiment: str, wanted: Registration) -> int:
     """Register ``wanted`` under the run of ``lock.result``, unless it is registered already; its number.
 
@@ -54,6 +55,7 @@ def register(lock: tracking.Lock, experiment: str, wanted: Registration) -> int:
 
     Raises:
         TableError: when there is no run of that result.
+        TrackingError: when MLflow does not answer.
     """
     mlflow, client = tracking.connected()
     own = {tracking.RESULT: lock.result, **wanted.tags}
@@ -76,8 +78,13 @@ def register(lock: tracking.Lock, experiment: str, wanted: Registration) -> int:
     return int(version.version)
 
 
+@tracking.asked()
 def every(name: str) -> list[Version]:
-    """The versions of the model ``name`` in their order; none where it is not registered."""
+    """The versions of the model ``name`` in their order; none where it is not registered.
+
+    Raises:
+        TrackingError: when MLflow does not answer.
+    """
     mlflow, client = tracking.connected()
     try:
         aliases = client.get_registered_model(name).aliases

@@ -158,7 +158,8 @@ def command_faults(stage, definition, arguments):
 def input_faults(stage, defined):
     """Inputs that DVC does not watch, and watched ones that are no input."""
     definition = defined[stage]
-    read = {flag: path for flag, path in flags(definition).items() if flag not in {"out", "report"}}
+    written = ["out", "report", *("plots" for _ in definition.get("plots", []))]
+    read = {flag: path for flag, path in flags(definition).items() if flag not in written}
     if read.get("lock") == "dvc.lock":
         del read["lock"]  # DVC writes it after every stage: it can be no dependency of one
     before = list(defined)[: list(defined).index(stage)]
@@ -168,7 +169,10 @@ def input_faults(stage, defined):
     wrong = [f"{path} is not watched" for path in read.values() if not is_below(path, definition["deps"])]
     watched = [dep for dep in definition["deps"] if dep.startswith("data/")]
     wrong += [f"{dep} is no input" for dep in watched if dep not in read.values()]
-    made = [OWN, *(out for name in before for kind in ("outs", "metrics") for out in outputs(defined[name], kind))]
+    made = [
+        OWN,
+        *(out for name in before for kind in ("outs", "metrics", "plots") for out in outputs(defined[name], kind)),
+    ]
     return wrong + [f"{dep} is made by no stage before" for dep in watched if dep not in made]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stages import tracking
-from stages.errors import TableError
+from stages.errors import TableError, TrackingError
 from stages.images import encode_png
 
 LOCK = """\
@@ -200,165 +200,16 @@ def test_a_commit_and_its_state_are_named(mlflow_client, mlflow_home, lock, logg
     assert (tags["8"]["git.dirty"], tags["16"]["git.dirty"]) == ("False", "True")
 
 
-# A training while it runs
+# Runs that a launcher makes
 
 
-@pytest.fixture
-def spool(tmp_path, monkeypatch):
-    """Write what a training would have written, and follow it to its end."""
-    monkeypatch.setattr(tracking.time, "sleep", lambda _: None)
-    (tmp_path / "sample.png").write_bytes(encode_png(np.zeros((8, 8, 3), dtype=np.uint8)))
-    first = {"step": 0, "pictures": {"samples/0-7": str(tmp_path / "sample.png")}}
-    lines = [first, *({"step": step, "numbers": {"curve/loss": 1 - step / 20}} for step in (10, 20))]
-
-    def follow(*more, ended="FINISHED", training="t"):
-        text = "".join(json.dumps(line) + "\n" for line in [*lines, *more, {"step": 0, "ended": ended}])
-        (tmp_path / "spool.jsonl").write_text(text)
-        tracking.follow(tmp_path / "spool.jsonl", "one", training)
-
-    return follow
-
-
-def curve(client, run, name="curve/loss"):
-    return [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, name)]
-
-
-def pictures(client, run):
-    names = [each.path.split("/")[-1].split("+") for each in client.list_artifacts(run.info.run_id, "images")]
-    return sorted((parts[0], int(parts[2])) for parts in names if not parts[-1].endswith("compressed.webp"))
-
-
-def test_a_training_is_a_run_while_it_runs_and_its_result_completes_that_run(mlflow_client, lock, logged, spool):
-    spool()
-    (live,) = runs(mlflow_client)
-    assert live.info.status == "FINISHED"
-    assert live.data.tags[tracking.TRAINING] == "t"
-    assert tracking.RESULT not in live.data.tags
-    assert curve(mlflow_client, live) == [(10, 0.5), (20, 0.0)]
-    assert all(point.timestamp > 0 for point in mlflow_client.get_metric_history(live.info.run_id, "curve/loss"))
-    assert pictures(mlflow_client, live) == [("samples~0-7", 0)]
-    files = {"curve/loss": [(10, 0.5), (20, 0.0), (30, 0.25)]}
-    assert tracking.log_result(lock(), "one", replace(logged, curves=files))
-    (run,) = runs(mlflow_client)
-    assert run.info.run_id == live.info.run_id
-    assert run.info.status == "FINISHED"
-    assert run.data.tags[tracking.RESULT] == lock().result
-    assert curve(mlflow_client, run) == [(10, 0.5), (20, 0.0), (30, 0.25)]
-    assert pictures(mlflow_client, run) == [("grid", 0), ("samples~0-7", 0), ("samples~0-7", 10)]
-    assert run.data.params == dict(lock().params)
-
-
-def test_a_training_that_goes_on_continues_its_run_and_repeats_nothing(mlflow_client, spool):
-    spool(ended="KILLED")
-    (first,) = runs(mlflow_client)
-    assert first.info.status == "KILLED"
-    spool({"step": 30, "numbers": {"curve/loss": 0.1}})
-    (run,) = runs(mlflow_client)
-    assert run.info.run_id == first.info.run_id
-    assert run.info.status == "FINISHED"
-    assert curve(mlflow_client, run) == [(10, 0.5), (20, 0.0), (30, 0.1)]
-    assert pictures(mlflow_client, run) == [("samples~0-7", 0)]
-
-
-def test_a_training_whose_result_stands_is_not_shown_again(mlflow_client, lock, logged, spool):
-    spool()
-    tracking.log_result(lock(), "one", logged)
-    spool({"step": 30, "numbers": {"curve/loss": 0.1}})
-    (run,) = runs(mlflow_client)
-    assert 30 not in dict(curve(mlflow_client, run))
-
-
-def test_a_second_result_of_one_training_is_a_run_of_its_own(mlflow_client, lock, logged, spool):
-    spool()
-    tracking.log_result(lock(), "one", logged)
-    tracking.log_result(lock(("rank: 8", "rank: 16")), "one", logged)
-    assert len(runs(mlflow_client)) == 2
-    assert len({run.data.tags[tracking.RESULT] for run in runs(mlflow_client)}) == 2
-
-
-def test_another_training_is_another_run(mlflow_client, spool):
-    spool()
-    spool(training="u")
-    assert {run.data.tags[tracking.TRAINING] for run in runs(mlflow_client)} == {"t", "u"}
-
-
-def test_a_store_that_is_locked_for_a_while_loses_nothing(mlflow_client, spool, monkeypatch):
-    import mlflow
-
-    carry, errors = tracking._carry, [OSError("away"), mlflow.MlflowException("database is locked")]
-
-    def sometimes(*how):
-        if errors:
-            raise errors.pop()
-        carry(*how)
-
-    monkeypatch.setattr(tracking, "_carry", sometimes)
-    spool()
-    (run,) = runs(mlflow_client)
-    assert not errors
-    assert curve(mlflow_client, run) == [(10, 0.5), (20, 0.0)]
-    assert run.info.status == "FINISHED"
-
-
-@pytest.mark.parametrize("reachable", [True, False])
-def test_a_follower_ends_when_its_training_is_gone(mlflow_client, tmp_path, monkeypatch, reachable):
-    monkeypatch.setattr(tracking.time, "sleep", lambda _: None)
-    parents = iter([1, 1, 2, 2, 2])
-    monkeypatch.setattr(tracking.os, "getppid", lambda: next(parents))
-    if not reachable:
-
-        def away(*_):
-            raise OSError
-
-        monkeypatch.setattr(tracking, "_carry", away)
-    (tmp_path / "spool.jsonl").write_text('{"step": 1, "numbers": {"live/loss": 0.5}}\n{"step": 2, "num')  # half a line
-    tracking.follow(tmp_path / "spool.jsonl", "one", "t")
-    (run,) = runs(mlflow_client)
-    assert run.info.status == ("KILLED" if reachable else "RUNNING")
-    assert run.data.metrics == ({"live/loss": 0.5} if reachable else {})
-
-
-def test_the_run_that_the_launcher_made_is_used_and_ended_by_the_launcher(
-    mlflow_client, lock, logged, spool, monkeypatch
-):
-    given = mlflow_client.create_run(mlflow_client.create_experiment("one")).info.run_id
-    monkeypatch.setenv("MLFLOW_RUN_ID", given)
-    spool()
-    (run,) = runs(mlflow_client)
-    assert run.info.run_id == given
-    assert run.info.status == "RUNNING"
-    assert tracking.log_result(lock(), "one", logged)
-    (run,) = runs(mlflow_client)
-    assert run.data.tags[tracking.RESULT] == lock().result
-
-
-def test_a_follower_is_a_process_that_says_nothing_on_the_terminal(monkeypatch, mlflow_home, tmp_path, capfd):
-    (tmp_path / "spool.jsonl").write_text("")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://")
-    process = tracking.start(tmp_path / "spool.jsonl", "one", "t")
-    process.join(60)
-    assert process.exitcode == 1
-    assert "nonsense" in (tmp_path / "spool.log").read_text()
-    assert capfd.readouterr() == ("", "")
-
-
-def test_a_training_by_other_code_has_another_name():
-    assert tracking.by_this_code("a") == tracking.by_this_code("a") != tracking.by_this_code("b")
-    assert len(tracking.by_this_code("a")) == 32
-
-
-def test_what_is_remembered_belongs_to_the_very_files(tmp_path):
-    (tmp_path / "trained").mkdir()
-    (tmp_path / "trained" / "adapter").write_text("1")
-    tracking.remember(tmp_path / "trained", "t", {"seconds": 1.5})
-    assert tracking.recall(tmp_path / "trained") == ("t", {"seconds": 1.5})
-    (tmp_path / "trained" / "adapter").write_text("2")
-    assert tracking.recall(tmp_path / "trained") == ("", {})
+def launched(number=0, parent=""):
+    return tracking.launch("one", f"job {number}", only=("darkroom.job", f"s/{number}"), parent=parent)
 
 
 def test_a_launched_run_is_filled_and_concluded_below_its_parent(mlflow_client, tmp_path):
-    parent = tracking.launch("sweeps", "sweep one", parent="", tags={"darkroom.sweep": "train.rank=1,2"})
-    child = tracking.launch("sweeps", "0: train.rank=1", parent=parent.id, tags={})
+    parent = tracking.launch("one", "sweep s", only=("darkroom.sweep", "s"), parent="")
+    child = launched(parent=parent.id)
     assert child.environment() == {"MLFLOW_RUN_ID": child.id, "MLFLOW_TRACKING_URI": tracking.own_store()}
     (tmp_path / "dvc.log").write_text("all went well")
     tracking.conclude(child, "FINISHED", numbers={"loss": 0.5}, files=[tmp_path / "dvc.log"])
@@ -369,3 +220,56 @@ def test_a_launched_run_is_filled_and_concluded_below_its_parent(mlflow_client, 
     assert found.data.tags["mlflow.parentRunId"] == parent.id
     assert [each.path for each in mlflow_client.list_artifacts(child.id)] == ["dvc.log"]
     assert mlflow_client.get_run(parent.id).info.status == "FAILED"
+
+
+def test_whoever_launches_again_finds_the_run_of_the_first_time(mlflow_client):
+    first = launched()
+    tracking.conclude(first, "KILLED", numbers={}, files=[])
+    assert launched(1) != first == launched(parent="p")
+    run = mlflow_client.get_run(first.id)
+    assert (run.info.status, run.data.tags["mlflow.parentRunId"]) == ("RUNNING", "p")
+    mlflow_client.delete_run(first.id)
+    assert launched() != first
+
+
+def test_a_launched_run_is_filled_once_also_when_that_was_broken_off(mlflow_client, lock, logged, monkeypatch):
+    first = launched()
+    monkeypatch.setenv("MLFLOW_RUN_ID", first.id)
+    assert tracking.log_result(lock(), "one", logged)
+    mlflow_client.update_run(first.id, status="RUNNING")
+    assert tracking.log_result(lock(), "one", logged)
+    (run,) = runs(mlflow_client)
+    assert run.info.run_id == first.id
+    assert len(run.inputs.dataset_inputs) == 1
+    assert len(mlflow_client.get_metric_history(first.id, "curve/loss")) == 2
+
+
+def test_a_launched_run_that_was_deleted_meanwhile_loses_no_result(mlflow_client, lock, logged, monkeypatch, caplog):
+    first = launched()
+    monkeypatch.setenv("MLFLOW_RUN_ID", first.id)
+    mlflow_client.delete_run(first.id)
+    assert tracking.log_result(lock(), "one", logged)
+    (run,) = runs(mlflow_client)
+    assert run.info.run_id != first.id
+    assert run.data.metrics["train/loss"] == 0.5
+    assert f"the run {first.id} was deleted" in caplog.text
+    with pytest.raises(TrackingError, match="must be in the 'active' state"):
+        tracking.conclude(first, "FINISHED", numbers={"loss": 0.5}, files=[])
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("http://somebody:secret@127.0.0.1:9", "MLflow at http://127.0.0.1:9: does not answer; nothing"),
+        ("nonsense://somebody:secret@there", "MLflow at nonsense://there: .*nonsense"),
+    ],
+)
+def test_a_store_that_does_not_answer_is_an_error_that_says_what_to_do(
+    mlflow_home, lock, logged, monkeypatch, address, said
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(TrackingError, match=said) as caught:
+        tracking.log_result(lock(), "one", logged)
+    assert "nothing that was computed is lost" in str(caught.value)
+    assert "secret" not in str(caught.value)

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from stages import machine, plugins, tables
 from stages.config import settings
+from stages.errors import TableError
 from stages.evaluate import recommendation, scores
 from stages.evaluate.embedders import Embedder
 from stages.evaluate.evidence import Evidence, Models
@@ -53,11 +54,23 @@ def run(
     encoded: Path,
     trained: Path,
     generated: Path,
+    plots: Path,
     out: Path,
 ) -> Report:
-    """Write ``Score``, ``PictureScore`` and ``Confusion`` rows, a ``Recommendation``, ``report.html`` and ``plots``; report the adapter's numbers."""
+    """Write ``Score``, ``PictureScore`` and ``Confusion`` rows, a ``Recommendation``, ``report.html``, a sheet and ``plots``.
+
+    It reports the adapter's numbers.
+
+    Raises:
+        TableError: when no picture of the subject is held out.
+    """
     machine.use_threads(config.threads)
     pictures = Pictures(prepared, generated)
+    if not pictures.plain("subject", "heldout"):
+        raise TableError(
+            f"{prepared}: no picture of the subject is held out, so there is nothing to judge by; set prepare.heldout to "
+            "the share to hold out, as 0.25. What was trained stays"
+        )
     models = Models(family=config.family, precision=config.base_precision, base=base, trained=trained)
     evidence = Evidence(pictures, models, encoded, _embedders(config), _resampling(config))
     metrics = {
@@ -73,7 +86,8 @@ def run(
     tables.write(out, Confusion, confusions)
     tables.write(out, PictureScore, of_pictures)
     tables.write(out, Recommendation, [chosen])
-    _plot(out / "plots", rows, pictures, tables.read(trained, Point)[-1].step)
+    tables.replace(out / "grid.png", encode_png(grids.sheet(pictures)))
+    _plot(plots, rows, tables.read(trained, Point))
     sources = Sources(
         crawled=crawled,
         frames=frames,
@@ -95,11 +109,12 @@ def run(
     return _report(rows, first=config.recommend.by)
 
 
-def _plot(out: Path, rows: Sequence[Score], pictures: Pictures, last: int) -> None:
-    """What ``dvc plots`` shows: each metric by the step of training, and the grid of pictures."""
-    for metric, csv in curves.files(rows, last):
+def _plot(out: Path, rows: Sequence[Score], points: Sequence[Point]) -> None:
+    """What ``dvc plots`` shows: each metric by the checkpoints, and the losses of training by its steps."""
+    for metric, csv in curves.of_metrics(rows, points[-1].step):
         tables.replace(out / "checkpoints" / f"{metric}.csv", csv.encode())
-    tables.replace(out / "grid.png", encode_png(grids.sheet(pictures)))
+    for loss, csv in curves.of_training(points):
+        tables.replace(out / "training" / f"{loss}.csv", csv.encode())
 
 
 def _line(row: Score) -> str:

@@ -18,10 +18,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
+from filelock import FileLock, Timeout
 
-from stages import tracking
+from stages import terminal, tracking
 from stages.errors import ConfigError, DarkroomError
-from stages.sweep import jobs, results, workspace
+from stages.sweep import jobs, results, runs, space, workspace
 from stages.tables import replace
 
 COMMANDS = ("apply", "table")
@@ -47,30 +48,41 @@ def name(project: Path, arguments: Sequence[str]) -> str:
 
 
 def _swept(project: Path, arguments: list[str]) -> int:
+    folder = project / "multirun" / name(project, arguments)
+    sys.path.insert(0, str(project / "conf"))  # where Hydra looks for hydra_plugins
+    space.check(project, arguments)
+    workspace.snapshot(project, folder / "project")
+    try:
+        with FileLock(folder / "running.lock", timeout=0):
+            return _started(project, folder, arguments)
+    except Timeout:
+        raise ConfigError(
+            f"{folder}: the same sweep is running already; wait for its end, or look on with "
+            f"`python -m stages.sweep table {folder}`"
+        ) from None
+
+
+def _started(project: Path, folder: Path, arguments: list[str]) -> int:
     import hydra
 
-    folder = project / "multirun" / name(project, arguments)
-    workspace.snapshot(project, folder / "project")
-    run = _launched(folder, arguments)
-    told = {"project": str(project), "arguments": arguments, "run": run.id if run else ""}
+    run = _launched(folder)
+    told = {"project": str(project), "arguments": arguments, "run": run.id if run else "", "store": tracking.store()}
     replace(folder / "sweep.json", json.dumps(told).encode())
-    conf = folder / "project" / "conf"
-    sys.path.insert(0, str(conf))  # where Hydra looks for hydra_plugins
     sys.argv = [sys.argv[0], *arguments, f"hydra.sweep.dir={folder}"]
+    conf = str(folder / "project" / "conf")
     try:
-        hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(jobs.run)()
+        hydra.main(version_base="1.3", config_path=conf, config_name="config")(jobs.run)()
     finally:
         _concluded(folder, run)
     return _said(folder)
 
 
-def _launched(folder: Path, arguments: Sequence[str]) -> tracking.Launched | None:
-    """The sweep's run in MLflow, where the project logs there; each start has one of its own."""
+def _launched(folder: Path) -> tracking.Launched | None:
+    """The sweep's run in MLflow, where the project logs there."""
     file = folder / "project" / "conf" / "track.yaml"
     if not file.is_file():
         return None
-    experiment = yaml.safe_load(file.read_bytes())["track"]["experiment"]
-    return tracking.launch(experiment, f"sweep {folder.name}", parent="", tags={"darkroom.sweep": " ".join(arguments)})
+    return runs.of_sweep(folder.name, yaml.safe_load(file.read_bytes())["track"]["experiment"])
 
 
 def _concluded(folder: Path, run: tracking.Launched | None) -> None:
@@ -85,7 +97,7 @@ def _concluded(folder: Path, run: tracking.Launched | None) -> None:
     numbers = {f"best/{goal.name}": best.numbers[goal.name] for goal in goals if goal.name in best.numbers}
     files = [file for file in (folder / "sweep.png", folder / "sweep.txt") if file.is_file()]
     whole = all(outcome.status != "failed" for outcome in outcomes.values())
-    tracking.conclude(run, "FINISHED" if whole else "FAILED", numbers=numbers, files=files)
+    runs.end(run, "FINISHED" if whole else "FAILED", numbers=numbers, files=files)
 
 
 def _said(folder: Path) -> int:
@@ -93,6 +105,10 @@ def _said(folder: Path) -> int:
     outcomes, goals = results.read(folder), _goals(folder)
     results.picture(outcomes, goals, folder / "sweep.png")
     sys.stdout.write(f"{results.table(outcomes, goals)}\n{folder / 'sweep.png'}\n")
+    names = [goal.name for goal in goals]
+    said = {space.unwritten(names, each.numbers) for each in outcomes.values() if each.status in jobs.DONE}
+    for missing in sorted(said - {""}):
+        terminal.complain(missing)
     done = [number for number in results.ranked(outcomes, goals[0]) if math.isfinite(goals[0].cost(outcomes[number]))]
     if done:
         sys.stdout.write(f"the best: {results.command(folder / str(done[0]))}\n")
@@ -115,12 +131,20 @@ def _of_one(command: str, arguments: Sequence[str]) -> int:
 def _applied(project: Path, job: Path) -> int:
     """Take over values, lock file and reports of ``job``, and its data from DVC's cache."""
     outcome = jobs.read(job)
-    if outcome is None or outcome.status != "finished":
+    if outcome is None or outcome.status not in jobs.DONE:
         raise ConfigError(f"{job}: is no finished job; `python -m stages.sweep table {job.parent}` lists them")
     copy = job / "project"
-    for file in [copy / "params.yaml", copy / "dvc.lock", *sorted((copy / "data" / "reports").glob("*.json"))]:
-        replace(project / file.relative_to(copy), file.read_bytes())
+    reports = {file.relative_to(copy) for file in _files(copy / "data" / "reports")}
+    for file in _files(project / "data" / "reports"):
+        if file.relative_to(project) not in reports:
+            file.unlink()
+    for name in [Path("params.yaml"), Path("dvc.lock"), *sorted(reports)]:
+        replace(project / name, (copy / name).read_bytes())
     return subprocess.run([sys.executable, "-m", "dvc", "checkout"], cwd=project, check=False).returncode
+
+
+def _files(folder: Path) -> list[Path]:
+    return [file for file in folder.rglob("*") if file.is_file()]
 
 
 if __name__ == "__main__":

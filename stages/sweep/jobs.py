@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from stages import params, tracking
+from stages import params
 from stages.errors import TableError
-from stages.sweep import trials, workspace
+from stages.sweep import flight, runs, space, trials, workspace
 from stages.tables import replace
 
 if TYPE_CHECKING:
@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 LAST = "track"  # a sweep registers no models
 LOOK_EVERY_S = 1.0
 
-Status = Literal["finished", "failed", "pruned"]
+# Untracked: all was computed, and MLflow did not take it.
+Status = Literal["finished", "untracked", "failed", "pruned"]
+ENDED: Mapping[Status, runs.Ended] = {
+    "finished": "FINISHED",
+    "untracked": "FAILED",
+    "failed": "FAILED",
+    "pruned": "KILLED",
+}
+STATUS: Mapping[int, Status] = {0: "finished", flight.LAST_FAILED: "untracked"}  # by the exit code
+DONE = ("finished", "untracked")  # with numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,23 +42,23 @@ class Outcome:
     overrides: Sequence[str]  # what sets it apart
     numbers: Mapping[str, float]  # ``stage/name`` of all reports
     seconds: float
-    why: str  # the last lines of its log, where it failed
+    why: str  # the last lines of its log, where something failed
 
 
 def run(values: "DictConfig") -> float | tuple[float, ...]:
     """What Hydra calls for each job: the objectives; not a number where the job failed or was given up.
 
-    A job that was finished is not done again.
+    A job that was finished is not done again, and none is begun once a job has shown that nobody writes an objective.
     """
     from hydra.core.hydra_config import HydraConfig
 
     hydra = HydraConfig.get()
     folder, sweep = Path(hydra.runtime.output_dir), Path(hydra.runtime.cwd, hydra.sweep.dir)
-    before = read(folder)
-    if before is None or before.status == "failed":
-        before = _done(values, folder, sweep, list(hydra.overrides.task))
-        replace(folder / "outcome.json", json.dumps(asdict(before), indent=2).encode())
-    found = objectives(before, list(values.sweep.objectives))
+    outcome, names = read(folder), list(values.sweep.objectives)
+    if (outcome is None or outcome.status in {"failed", "untracked"}) and not _in_vain(sweep, names):
+        outcome = _done(values, folder, sweep, list(hydra.overrides.task))
+        replace(folder / "outcome.json", json.dumps(asdict(outcome), indent=2).encode())
+    found = objectives(outcome, names)
     return found[0] if len(found) == 1 else found
 
 
@@ -68,9 +77,15 @@ def read(folder: Path) -> Outcome | None:
         raise TableError(f"{file}: is no outcome of a job; remove it, what was computed is found again") from None
 
 
-def objectives(outcome: Outcome, names: Sequence[str]) -> tuple[float, ...]:
+def objectives(outcome: Outcome | None, names: Sequence[str]) -> tuple[float, ...]:
     """The numbers that the sweep is about, each not a number where the job has none."""
-    return tuple(outcome.numbers.get(name, math.nan) if outcome.status == "finished" else math.nan for name in names)
+    numbers = outcome.numbers if outcome is not None else {}
+    return tuple(numbers.get(name, math.nan) for name in names)
+
+
+def _in_vain(sweep: Path, names: Sequence[str]) -> bool:
+    outcomes = [read(file.parent) for file in sweep.glob("*/outcome.json")]
+    return any(each and each.status in DONE and space.unwritten(names, each.numbers) for each in outcomes)
 
 
 def _done(values: "DictConfig", folder: Path, sweep: Path, overrides: Sequence[str]) -> Outcome:
@@ -80,30 +95,25 @@ def _done(values: "DictConfig", folder: Path, sweep: Path, overrides: Sequence[s
     workspace.make(sweep / "project", project, copy)
     replace(copy / "params.yaml", params.resolved(values).encode())
     watch = trials.Watch(sweep, folder)
-    launched = _launched(values, told["run"], f"{folder.name}: {' '.join(overrides)}")
-    code = _reproduced(project, copy, watch, launched.environment() if launched else {})
-    status: Status = "pruned" if watch.given_up else "failed" if code else "finished"
-    if launched:
-        ended = {"finished": "FINISHED", "failed": "FAILED", "pruned": "KILLED"}[status]
-        tracking.conclude(launched, ended, numbers={}, files=[folder / "dvc.log"])
+    own = [each for each in overrides if each not in told["arguments"]] or overrides  # what other jobs do not have
+    run = runs.of_job(folder, values.track.experiment, title=" ".join(own), parent=told["run"]) if told["run"] else None
+    code = _reproduced(project, copy, watch, run.environment() if run else {"MLFLOW_TRACKING_URI": told["store"]})
+    status: Status = "pruned" if watch.given_up else STATUS.get(code, "failed")
+    if run:
+        runs.end(run, ENDED[status], numbers={}, files=[folder / "dvc.log"])
     return Outcome(
         status=status,
         overrides=overrides,
-        numbers=_numbers(copy / "data" / "reports") if status == "finished" else {},
+        numbers=_numbers(copy / "data" / "reports") if status in DONE else {},
         seconds=round(time.monotonic() - begun, 1),
-        why=_last_lines(folder / "dvc.log") if status == "failed" else "",
+        why=_last_lines(folder / "dvc.log") if status in {"untracked", "failed"} else "",
     )
 
 
-def _launched(values: "DictConfig", parent: str, title: str) -> tracking.Launched | None:
-    """The job's run below the sweep's in MLflow; none where the project logs nothing there."""
-    return tracking.launch(values.track.experiment, title, parent=parent, tags={}) if parent else None
-
-
-def _reproduced(project: Path, copy: Path, watch: trials.Watch, run: Mapping[str, str]) -> int:
+def _reproduced(project: Path, copy: Path, watch: trials.Watch, store: Mapping[str, str]) -> int:
     """The exit code of DVC; meanwhile ``watch`` looks at the training."""
     command = [sys.executable, "-m", "stages.sweep.flight", str(project / ".dvc" / "tmp" / "flight"), LAST]
-    environment = os.environ | watch.environment() | dict(run)
+    environment = os.environ | watch.environment() | dict(store)
     with (copy.parent / "dvc.log").open("wb") as log:
         process = subprocess.Popen(  # noqa: S603
             command, cwd=copy, env=environment, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL

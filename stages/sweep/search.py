@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
     from optuna import Study, Trial
     from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,9 @@ def run(search: Search, launcher: Any, sweep: Path, overrides: "Sequence[Overrid
     replace(sweep / "search.json", json.dumps(asdict(search), default=list).encode())
     study = _study(search, sweep)
     _again(study)
+    for trial in study.trials:
+        if (outcome := jobs.read(sweep / str(trial.number))) and outcome.status == "untracked":
+            launcher.launch([_overrides(trial, fixed)], initial_job_idx=trial.number)
     while (left := search.trials - _counted(study)) > 0:
         asked = [study.ask(space) for _ in range(min(left, search.at_once))]
         returned = launcher.launch([_overrides(trial, fixed) for trial in asked], initial_job_idx=asked[0].number)
@@ -115,7 +119,7 @@ def _counted(study: "Study") -> int:
     return sum(trial.state != TrialState.FAIL or "failed" in trial.user_attrs for trial in ended)
 
 
-def _overrides(trial: "Trial", fixed: Sequence[str]) -> list[str]:
+def _overrides(trial: "Trial | FrozenTrial", fixed: Sequence[str]) -> list[str]:
     return [*fixed, *(f"{name}={value}" for name, value in trial.params.items())]
 
 
@@ -125,7 +129,7 @@ def _tell(study: "Study", trial: "Trial", job: Any, sweep: Path) -> None:
 
     outcome = jobs.read(sweep / str(trial.number))
     values = _values(job.return_value)
-    if outcome is not None and outcome.status == "finished" and all(map(math.isfinite, values)):
+    if outcome is not None and outcome.status in jobs.DONE and all(map(math.isfinite, values)):
         study.tell(trial, list(values))
     elif outcome is not None and outcome.status == "pruned":
         study.tell(trial, state=TrialState.PRUNED)

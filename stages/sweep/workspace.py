@@ -11,7 +11,7 @@ from stages.errors import ConfigError
 from stages.tables import replace
 
 # Made by what a job does, or none of its business.
-LEFT_OUT = (".git", ".dvc", ".venv", "multirun", "mlruns", "mlartifacts", "outputs", "build")
+LEFT_OUT = (".git", ".dvc", ".venv", "multirun", "mlruns", "mlartifacts", "outputs", "dvc_plots", "build")
 
 
 def files(project: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stages import tables, tracking
+from stages import tables, tracking, trainings
 from stages.config import settings
 from stages.records import Point, Receipt, Report
 
@@ -27,17 +27,17 @@ class Config:
     currency: str
 
 
-def run(config: Config, *, lock: Path, reports: Path, trained: Path, evaluated: Path, out: Path) -> Report:
+def run(config: Config, *, lock: Path, reports: Path, plots: Path, trained: Path, evaluated: Path, out: Path) -> Report:
     """Log parameters, metrics, curves, pictures and data digests; leave a ``Receipt`` that names the result alone."""
     entry = tracking.read_lock(lock)
     points = tables.read(trained, Point)
-    training, figures = tracking.recall(trained)
+    training, figures = trainings.recall(trained)
     metrics = _metrics(reports)
     logged = tracking.Logged(
         metrics=metrics | {f"machine/{name}": value for name, value in _with_cost(figures, config).items()},
-        curves=_curves(points) | _judged(evaluated / "plots" / "checkpoints"),
+        curves=_curves(points) | _judged(plots / "checkpoints"),
         files=[evaluated / "report.html", lock],
-        pictures={"grid": evaluated / "plots" / "grid.png"},
+        pictures={"grid": evaluated / "grid.png"},
         samples={_named(file): file for file in sorted((trained / "samples").glob("*.png"))},
         training=training,
         datasets=DATASETS,
@@ -56,7 +56,7 @@ def _metrics(reports: Path) -> dict[str, float]:
 def _curves(points: list[Point]) -> dict[str, list[tuple[int, float]]]:
     curves: dict[str, list[tuple[int, float]]] = {}
     for point in points:
-        for name, value in tracking.numbers_of(point).items():
+        for name, value in trainings.numbers_of(point).items():
             curves.setdefault(name, []).append((point.step, value))
     return curves
 

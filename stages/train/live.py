@@ -1,6 +1,6 @@
 """A training in MLflow while it runs. ``DARKROOM_LIVE=0`` leaves that to ``track``, which writes the same when it is over.
 
-It costs the training a line in a file: ``tracking`` carries the file to MLflow in a process of its own.
+It costs the training a line in a file: ``trainings`` carries the file to MLflow in a process of its own.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import lightning
 
-from stages import tracking
+from stages import trainings
 from stages.train.curves import Curves
 from stages.train.figures import Figures
 
@@ -27,7 +27,7 @@ PATIENCE = 15.0  # seconds that a training waits at its end for what it wrote to
 
 def wanted() -> bool:
     """Whether to show the training while it runs: where there is a pipeline around, and nobody said no."""
-    return os.environ.get("DARKROOM_LIVE") != "0" and tracking.experiment() is not None
+    return os.environ.get("DARKROOM_LIVE") != "0" and trainings.experiment() is not None
 
 
 class Live(lightning.Callback):
@@ -47,7 +47,7 @@ class Live(lightning.Callback):
         if trainer.is_global_zero:
             self._curves = next(each for each in trainer.callbacks if isinstance(each, Curves))
             self._spool.write_text("")
-            self._process = tracking.start(self._spool, tracking.experiment() or "", self._training)
+            self._process = trainings.start(self._spool, trainings.experiment() or "", self._training)
             self._add_points()
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
@@ -98,7 +98,7 @@ class Live(lightning.Callback):
 
     def _add_points(self) -> None:
         for point in self._curves.points[self._sent :]:
-            self._append(point.step, numbers=tracking.numbers_of(point))
+            self._append(point.step, numbers=trainings.numbers_of(point))
         self._sent = len(self._curves.points)
 
     def _append(self, step: int, **what: Any) -> None:

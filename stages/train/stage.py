@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stages import adapters, embeddings, families, machine, pipelines, tables, tracking
+from stages import adapters, embeddings, families, machine, pipelines, tables, trainings
 from stages.embeddings import Embeddings
 from stages.errors import ConfigError, ModelError
 from stages.families import Family
@@ -57,7 +57,7 @@ def run(config: Config, *, base: Path, prepared: Path, encoded: Path, out: Path)
     unseen = left_out(replace(_plan(samples, config), steps=points[-1].step))  # it may have ended early
     tables.write(out, Failure, unseen)
     _keep_pictures(checkpoint.with_suffix(""), out / "samples")
-    tracking.remember(out, tracking.by_this_code(training), _told(figures))
+    trainings.remember(out, trainings.by_this_code(training), _told(figures))
     kept = checkpoints.snapshots(checkpoint)
     if kept.is_dir():  # not where the training is shorter than the steps between two
         shutil.copytree(kept, out / SNAPSHOTS, dirs_exist_ok=True)
@@ -72,7 +72,7 @@ def watchers(
     from stages.train import live, pictures, watched
 
     spool = machine.cache("live") / f"{training}.jsonl"
-    shown = live.Live(figures, spool, training=tracking.by_this_code(training), steps=config.steps)
+    shown = live.Live(figures, spool, training=trainings.by_this_code(training), steps=config.steps)
     watching: list[lightning.Callback] = [figures, *([shown] if live.wanted() else [])]
     prompts = pictures.prompts_of(config.samples, samples)
     if config.samples.every and prompts:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from stages import plugins, shards, tables
+from stages.errors import TableError
 from stages.evaluate.evidence import Evidence, Models
 from stages.evaluate.pictures import Pictures
 from stages.evaluate.recommendation import Preference
@@ -77,9 +78,10 @@ def test_other_pixels_words_or_noise_define_another_number(folders, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def folders(tiny_base, tiny_upstream, tiny_prepared, tiny_encoded, tiny_trained, tiny_generated):
+def folders(tmp_path_factory, tiny_base, tiny_upstream, tiny_prepared, tiny_encoded, tiny_trained, tiny_generated):
     named = ("crawled", "frames", "measured", "cleaned", "anonymised")
     return {name: tiny_upstream / name for name in named} | {
+        "plots": tmp_path_factory.mktemp("plots"),
         "base": tiny_base,
         "prepared": tiny_prepared,
         "encoded": tiny_encoded,
@@ -159,17 +161,28 @@ def test_few_prompts_are_said_to_be_few(evaluated):
 
 def test_page_and_grid_are_there(evaluated):
     assert (evaluated[0] / "report.html").read_text().startswith("<!doctype html>")
-    assert (evaluated[0] / "plots" / "grid.png").read_bytes().startswith(b"\x89PNG")
+    assert (evaluated[0] / "grid.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_same_run_gives_the_same_bytes(evaluated, config, folders, tmp_path):
-    run(config(), **folders, out=tmp_path)
-    again, before = (
-        {file.relative_to(folder): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-        for folder in (tmp_path, evaluated[0])
-    )
-    assert again == before
-    assert len(again) == 6 + len(COMPARED)
+def test_the_same_run_gives_the_same_bytes(config, folders, evaluated, tmp_path):
+    run(config(), **(folders | {"plots": tmp_path / "plots"}), out=tmp_path / "out")
+    ways = ((tmp_path / "out", evaluated[0], 6), (tmp_path / "plots", folders["plots"], len(COMPARED) + 3))
+    for new, old, count in ways:
+        again, before = (
+            {file.relative_to(folder): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+            for folder in (new, old)
+        )
+        assert again == before
+        assert len(again) == count
+
+
+def test_where_nothing_is_held_out_it_says_so(config, folders, tmp_path):
+    samples = tables.read(folders["prepared"], Sample)
+    prepared = shutil.copytree(folders["prepared"], tmp_path / "prepared")
+    tables.write(prepared, Sample, [replace(sample, split="train") for sample in samples])
+    with pytest.raises(TableError, match=r"no picture of the subject is held out.* set prepare\.heldout"):
+        run(config(), **(folders | {"prepared": prepared}), out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_a_prior_only_the_subject_is_scored(config, folders, tmp_path):
@@ -234,7 +247,7 @@ def checkpoints(folders, tmp_path):
         if row.arm == like
     ]
     tables.write(generated, Generation, [*rows, *more])
-    return folders | {"trained": trained, "generated": generated}
+    return folders | {"trained": trained, "generated": generated, "plots": tmp_path / "plots"}
 
 
 def _metadata(file):
@@ -248,8 +261,12 @@ def test_every_checkpoint_is_scored_and_the_earliest_of_equals_recommended(confi
     report = run(config(), **checkpoints, out=tmp_path / "out")
     rows = by_name(tmp_path / "out")
     assert not [name for name in report if "@" in name]  # `dvc metrics diff` shows the adapter alone
+    steps = [str(point.step) for point in tables.read(checkpoints["trained"], Point)]
+    for name, first in (("loss", 1), ("heldout_loss", 0)):
+        lines = (checkpoints["plots"] / "training" / f"{name}.csv").read_text().splitlines()
+        assert [line.split(",")[0] for line in lines] == ["step", *steps[first:]]
     for name in COMPARED:
-        lines = (tmp_path / "out" / "plots" / "checkpoints" / f"{name}.csv").read_text().splitlines()
+        lines = (checkpoints["plots"] / "checkpoints" / f"{name}.csv").read_text().splitlines()
         assert [line.split(",")[0] for line in lines] == ["step", "0", "4", "8", "12"]
         assert rows[f"{name}@step-00000008"].delta == rows[name].delta
         assert rows[f"{name}@step-00000004"].delta == pytest.approx(0, abs=1e-9)

@@ -30,6 +30,8 @@ stage = sys.argv[1]
 with open(pathlib.Path(os.environ["TOY_LOG"]), "a") as log:
     log.write(stage + "\\n")
 values = yaml.safe_load(open("params.yaml"))["train"]
+if stage == "track" and os.environ.get("TOY_AWAY"):
+    sys.exit("nobody answers")
 pathlib.Path("data/reports").mkdir(parents=True, exist_ok=True)
 if stage == "train":
     if values["rank"] == 13:
@@ -75,8 +77,8 @@ def toy(tmp_path, monkeypatch):
     (project / "conf" / "hydra" / "sweeper").mkdir(parents=True)
     (project / "conf" / "config.yaml").write_text(CONF)
     (project / "conf" / "hydra" / "sweeper" / "optuna.yaml").write_text(OPTUNA)
-    plugin = ROOT / "conf" / "hydra_plugins" / "darkroom_optuna.py"
-    (project / "conf" / "hydra_plugins" / plugin.name).write_bytes(plugin.read_bytes())
+    for plugin in (ROOT / "conf" / "hydra_plugins").glob("*.py"):
+        (project / "conf" / "hydra_plugins" / plugin.name).write_bytes(plugin.read_bytes())
     (project / "dvc.yaml").write_text(DVC.format(python=sys.executable))
     (project / "toy.py").write_text(TOY)
     (project / ".dvcignore").write_text("multirun\n")

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from filelock import FileLock
 
 from stages.sweep import __main__ as command
 from stages.sweep import jobs
@@ -33,8 +34,11 @@ def test_a_grid_computes_once_what_jobs_share_and_a_job_can_become_the_projects_
     assert max(map(len, lines[:-2])) <= 80
     assert "rank=1 rate=0.3" in next(line for line in lines if "finished" in line)
     assert (where / "sweep.png").read_bytes().startswith(b"\x89PNG")
+    (toy / "data" / "reports").mkdir(parents=True)
+    (toy / "data" / "reports" / "old.csv").touch()  # a plot of a metric that the job does not have
     applied = sweep("apply", str(where / "3"))
     assert applied.returncode == 0, applied.stderr
+    assert [file.name for file in (toy / "data" / "reports").iterdir()] == ["train.json"]
     assert json.loads((toy / "data" / "train").read_text())["rank"] == 2
     repro = subprocess.run([sys.executable, "-m", "dvc", "repro"], check=False, cwd=toy, capture_output=True, text=True)
     assert repro.returncode == 0, repro.stderr
@@ -64,6 +68,38 @@ def test_a_search_gives_up_hopeless_trainings_and_survives_a_restart(sweep, toy,
     assert outcomes[0].status == "finished"
     assert "pruned" in {outcome.status for outcome in outcomes}
     assert ran()["train"] == 4
+
+
+@pytest.mark.slow
+def test_where_only_the_log_was_away_the_numbers_are_kept_and_the_same_sweep_logs_them(sweep, toy, ran, monkeypatch):
+    monkeypatch.setenv("TOY_AWAY", "1")
+    asked = ("-m", "train.rank=1,13")
+    where = folder(sweep(*asked), toy)
+    outcome = jobs.read(where / "0")
+    assert (outcome.status, outcome.numbers["train/size"]) == ("untracked", 1)
+    assert "nobody answers" in outcome.why
+    assert jobs.read(where / "1").status == "failed"
+    monkeypatch.delenv("TOY_AWAY")
+    assert folder(sweep(*asked), toy) == where
+    assert jobs.read(where / "0").status == "finished"
+    assert ran() == {"crawl": 1, "track": 2, "train": 3}
+
+
+@pytest.mark.slow
+def test_an_objective_that_nobody_writes_ends_the_sweep_after_one_job(sweep, toy, ran):
+    done = sweep("-m", "train.rank=1,2,3", "sweep.objectives=[train/los/delta]")
+    assert done.returncode == 1
+    assert "no stage wrote train/los/delta; there are: train/loss/delta, train/loss/high" in done.stderr
+    assert ran() == {"crawl": 1, "track": 1, "train": 1}
+
+
+def test_the_same_sweep_does_not_run_twice_at_once(toy, capsys):
+    asked = ["-m", "train.rank=1,2"]
+    where = toy / "multirun" / command.name(toy, asked)
+    where.mkdir(parents=True)
+    with FileLock(where / "running.lock"):
+        assert command.main(asked) == 1
+    assert "the same sweep is running already" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

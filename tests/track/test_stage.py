@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from stages import tables, tracking
+from stages import tables, tracking, trainings
 from stages.errors import TableError
 from stages.images import encode_png
 from stages.records import Point, Receipt
@@ -34,11 +34,11 @@ def folders(tmp_path):
         (tmp_path / "trained" / "samples" / f"{step:08d}-0-7.png").write_bytes(encode_png(pixels))
     (tmp_path / "evaluated").mkdir()
     (tmp_path / "evaluated" / "report.html").write_text("<p>")
-    plots = tmp_path / "evaluated" / "plots"
-    (plots / "checkpoints").mkdir(parents=True)
-    (plots / "checkpoints" / "fd.csv").write_text("step,value,low,high,base\n0,3.0,3.0,3.0,3.0\n9,2.5,2.0,2.75,3.0\n")
-    (plots / "grid.png").write_bytes(encode_png(np.zeros((8, 8, 3), dtype=np.uint8)))
-    named = {name: tmp_path / name for name in ("reports", "trained", "evaluated")}
+    judged = tmp_path / "plots" / "checkpoints"
+    judged.mkdir(parents=True)
+    (judged / "fd.csv").write_text("step,value,low,high,base\n0,3.0,3.0,3.0,3.0\n9,2.5,2.0,2.75,3.0\n")
+    (tmp_path / "evaluated" / "grid.png").write_bytes(encode_png(np.zeros((8, 8, 3), dtype=np.uint8)))
+    named = {name: tmp_path / name for name in ("reports", "plots", "trained", "evaluated")}
     return named | {"lock": tmp_path / "dvc.lock"}
 
 
@@ -77,7 +77,7 @@ def test_a_broken_lock_writes_nothing(folders, tmp_path):
 def test_what_a_training_took_and_cost_is_shown_and_stands_in_no_output(
     mlflow_client, folders, tmp_path, caplog, monkeypatch
 ):
-    tracking.remember(folders["trained"], "a" * 32, {"seconds": 1800.0, "step_seconds": 0.5})
+    trainings.remember(folders["trained"], "a" * 32, {"seconds": 1800.0, "step_seconds": 0.5})
     config = Config(experiment="one", price_per_hour=2.5, currency="CHF")
     with caplog.at_level("INFO", logger="stages.track.stage"):
         report = run(config, **folders, out=tmp_path / "out")
@@ -91,7 +91,7 @@ def test_what_a_training_took_and_cost_is_shown_and_stands_in_no_output(
 
 
 def test_without_a_price_there_are_no_costs(mlflow_client, folders, tmp_path):
-    tracking.remember(folders["trained"], "a" * 32, {"seconds": 1800.0})
+    trainings.remember(folders["trained"], "a" * 32, {"seconds": 1800.0})
     run(CONFIG, **folders, out=tmp_path / "out")
     (found,) = mlflow_client.search_runs([mlflow_client.get_experiment_by_name("one").experiment_id])
     assert {name for name in found.data.metrics if name.startswith("machine/")} == {"machine/seconds"}

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from stages import families, machine, tables, tracking
+from stages import families, machine, tables, trainings
 from stages.images import decode
 from stages.records import Point, Sample
 from stages.train import live, stage
@@ -48,8 +48,8 @@ def follower(monkeypatch):
 
     told.process.join = join
     monkeypatch.setenv("DARKROOM_LIVE", "1")
-    monkeypatch.setattr(tracking, "experiment", lambda: "one")
-    monkeypatch.setattr(tracking, "start", start)
+    monkeypatch.setattr(trainings, "experiment", lambda: "one")
+    monkeypatch.setattr(trainings, "start", start)
     return told
 
 
@@ -154,17 +154,17 @@ def test_what_there_is_to_see_is_written_down_as_it_comes(run, tiny_training, fo
     }
     assert follower.lines[-1] == {"step": 0, "ended": "FINISHED"}
     assert not list(spool.parent.iterdir())
-    remembered, figures = tracking.recall(spool.parent / "nothing")
+    remembered, figures = trainings.recall(spool.parent / "nothing")
     assert (remembered, figures) == ("", {})
 
 
 def test_the_training_is_remembered_by_what_it_left(run, tiny_training, follower, tmp_path):
     run(tiny_training())
-    training, figures = tracking.recall(tmp_path / "out")
+    training, figures = trainings.recall(tmp_path / "out")
     assert training == follower.started[0][2]
     assert figures["seconds"] > 0
     (tmp_path / "out" / "point.jsonl").write_text("")
-    assert tracking.recall(tmp_path / "out") == ("", {})
+    assert trainings.recall(tmp_path / "out") == ("", {})
 
 
 def test_a_log_that_cannot_be_reached_is_a_warning_and_not_waited_for(run, tiny_training, follower, caplog):

@@ -53,11 +53,20 @@ def by_metric(scores: Sequence[Score], last: int) -> Mapping[str, list[Mark]]:
     return found
 
 
-def files(scores: Sequence[Score], last: int) -> Iterator[tuple[str, str]]:
+def of_metrics(scores: Sequence[Score], last: int) -> Iterator[tuple[str, str]]:
     """For each metric its name and a CSV of step, value, bounds and base, as ``dvc plots`` reads it."""
     for metric, marks in by_metric(scores, last).items():
         lines = [f"{mark.step},{mark.value!r},{mark.low!r},{mark.high!r},{marks[0].value!r}" for mark in marks]
         yield metric, "\n".join(["step,value,low,high,base", *lines]) + "\n"
+
+
+def of_training(points: Sequence[Point]) -> Iterator[tuple[str, str]]:
+    """For each loss of training its name and a CSV of step and value; before the first step there is none of a batch."""
+    for _, field in TRAINING:
+        values = [(point.step, getattr(point, field)) for point in points if point.step or field != "loss"]
+        lines = [f"{step},{value!r}" for step, value in values if value is not None]
+        if lines:
+            yield field, "\n".join(["step,value", *lines]) + "\n"
 
 
 def drawings(scores: Sequence[Score], last: int) -> list[Drawing]:
