@@ -42,8 +42,15 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def name(project: Path, arguments: Sequence[str]) -> str:
-    """12 hex digits over the project and over what is asked; how Hydra goes about it does not count."""
-    asked = sorted(each for each in arguments if not each.startswith(("hydra.", "hydra/launcher")))
+    """12 hex digits over the project and over what is asked; how Hydra goes about it does not count.
+
+    The order does: Hydra numbers the jobs by it.
+    """
+    asked = [
+        each
+        for each in arguments
+        if each.startswith("hydra.sweeper.params") or not each.startswith(("hydra.", "hydra/launcher"))
+    ]
     return hashlib.sha256(json.dumps([workspace.digest(project), asked]).encode()).hexdigest()[:12]
 
 

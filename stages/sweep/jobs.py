@@ -98,7 +98,8 @@ def _done(values: "DictConfig", folder: Path, sweep: Path, overrides: Sequence[s
     own = [each for each in overrides if each not in told["arguments"]] or overrides  # what other jobs do not have
     run = runs.of_job(folder, values.track.experiment, title=" ".join(own), parent=told["run"]) if told["run"] else None
     code = _reproduced(project, copy, watch, run.environment() if run else {"MLFLOW_TRACKING_URI": told["store"]})
-    status: Status = "pruned" if watch.given_up else STATUS.get(code, "failed")
+    stopped = watch.given_up and code != 0  # given up at its last step, a training is over all the same
+    status: Status = "pruned" if stopped else STATUS.get(code, "failed")
     if run:
         runs.end(run, ENDED[status], numbers={}, files=[folder / "dvc.log"])
     return Outcome(

@@ -118,7 +118,10 @@ def test_what_is_no_finished_job_cannot_be_applied(tmp_path, capsys):
 
 def test_how_hydra_goes_about_it_makes_no_other_sweep(toy):
     name = command.name(toy, ["-m", "train.rank=1,2"])
-    assert command.name(toy, ["train.rank=1,2", "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=9"]) == name
+    assert command.name(toy, ["-m", "hydra/launcher=joblib", "train.rank=1,2", "hydra.launcher.n_jobs=9"]) == name
+    both = [command.name(toy, ["-m", *order]) for order in (["a=1,2", "b=3,4"], ["b=3,4", "a=1,2"])]
+    assert both[0] != both[1]  # by which Hydra numbers the jobs
+    assert command.name(toy, ["-m", "train.rank=1,2", "hydra.sweeper.params.a=range(3)"]) != name
     assert command.name(toy, ["-m", "train.rank=1,3"]) != name
     (toy / "toy.py").write_text("changed")
     assert command.name(toy, ["-m", "train.rank=1,2"]) != name
