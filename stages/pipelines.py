@@ -317,9 +317,9 @@ def encode(autoencoder: Any, pixels_BHWC: NDArray[np.uint8]) -> Tensor:
     """(mode - shift) * scale of the autoencoder's posterior for uint8[B, H, W, 3] pictures: float32[B, C, H, W]."""
     import torch
 
-    pictures = torch.tensor(pixels_BHWC, device=autoencoder.device).permute(0, 3, 1, 2).float() / 127.5 - 1
-    with torch.no_grad(), _wide(autoencoder):
-        mode = autoencoder.encode(pictures.to(autoencoder.dtype)).latent_dist.mode().float()
+    with torch.no_grad(), _wide(autoencoder) as weight:
+        pictures = torch.tensor(pixels_BHWC, device=weight.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        mode = autoencoder.encode(pictures.to(weight.dtype)).latent_dist.mode().float()
     return (mode - (autoencoder.config.shift_factor or 0.0)) * autoencoder.config.scaling_factor
 
 
@@ -329,20 +329,23 @@ def decode(autoencoder: Any, latents_BCHW: Tensor) -> NDArray[np.uint8]:
 
     config = autoencoder.config
     latents_BCHW = latents_BCHW / config.scaling_factor + (config.shift_factor or 0.0)
-    with torch.no_grad(), _wide(autoencoder):
-        pictures = autoencoder.decode(latents_BCHW.to(autoencoder.dtype)).sample.float()
+    with torch.no_grad(), _wide(autoencoder) as weight:
+        pictures = autoencoder.decode(latents_BCHW.to(weight.dtype)).sample.float()
     return to_uint8(((pictures + 1) / 2).permute(0, 2, 3, 1).cpu().numpy())
 
 
 @contextmanager
-def _wide(autoencoder: Any) -> Iterator[None]:
-    """In fp16 an autoencoder works in fp32, as diffusers' pipelines have it: SDXL's overflows."""
+def _wide(autoencoder: Any) -> Iterator[Tensor]:
+    """Give one of its weights, which says where and in what it works; diffusers would walk through all modules for that.
+
+    In fp16 an autoencoder works in fp32, as diffusers' pipelines have it: SDXL's overflows.
+    """
     import torch
 
-    narrow = autoencoder.dtype == torch.float16
+    narrow = next(autoencoder.parameters()).dtype == torch.float16
     if narrow:
         autoencoder.to(torch.float32)
-    yield
+    yield next(autoencoder.parameters())
     if narrow:
         autoencoder.to(torch.float16)
 
