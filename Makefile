@@ -22,8 +22,10 @@ $(READY): requirements.lock pyproject.toml
 repro: $(READY)
 	$(BIN)/dvc repro
 
+# A file of tests is one worker's. Threads that wait must not spin, or processes that share a core hold each other up.
+test: export OMP_WAIT_POLICY := PASSIVE
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: $(READY)
 	$(BIN)/ruff format --check .

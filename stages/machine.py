@@ -7,33 +7,23 @@
 """
 
 import errno
-import multiprocessing
 import os
 import pickle
-import queue
-import resource
-import signal
 import sys
-import threading
-import traceback
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import Any, TypeVar, overload
 
-import cloudpickle
 from tqdm import tqdm
 
-from stages.errors import ConfigError, DarkroomError
-
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
+from stages.children import Children, Died, Guard, opened, pack, unpack, work_on
+from stages.errors import ConfigError
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -41,21 +31,6 @@ Out = TypeVar("Out")
 PART = 32  # items of one query of Daft's, for each core
 SPREAD = 8  # items that one core of Daft's takes at a time
 AHEAD = 4  # items in work or done and not yet taken, for each worker: results may be pictures, and memory is short
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guard:
-    """What one item may take. One that takes more loses its process, and neither the other items nor the stage."""
-
-    seconds: float  # by the clock on the wall
-    gigabytes: float  # of address space, beyond what a fresh worker has
-
-
-@dataclass(frozen=True, slots=True)
-class Died:
-    """What stands for the result of an item that its guard stopped or that took its process down."""
-
-    reason: str
 
 
 def workers() -> int:
@@ -158,14 +133,14 @@ def _on_threads(work: Callable[[In], Out], items: Iterable[In], guard: Guard | N
 
 def _on_processes(work: Callable[[In], Out], items: Iterable[In], guard: Guard | None) -> Iterator[Out | Died]:
     """Each of as many threads minds a process of its own, so that a death is known at once and costs one item."""
-    with ThreadPoolExecutor(workers()) as pool, closing(_Children(_packed(work), guard)) as children:
+    with ThreadPoolExecutor(workers()) as pool, closing(Children(pack(work), guard)) as children:
         yield from _in_order(lambda item: pool.submit(children, item), items, ahead=AHEAD * workers())
 
 
 def _on_daft(work: Callable[[In], Out], items: Iterable[In], guard: Guard | None) -> Iterator[Out | Died]:
     """Daft as it runs on one machine, on threads of its own: for the query that runs unchanged on Ray."""
     try:
-        yield from _queried(_package("daft"), partial(_there, _packed(work), guard), items, cores=os.cpu_count() or 1)
+        yield from _queried(_package("daft"), partial(_there, pack(work), guard), items, cores=os.cpu_count() or 1)
     finally:
         _working.cache_clear()  # and its processes end
 
@@ -183,7 +158,7 @@ def _on_ray(work: Callable[[In], Out], items: Iterable[In], guard: Guard | None)
     if daft.get_or_infer_runner_type() != "ray":
         daft.set_runner_ray()
     cores = int(ray.cluster_resources()["CPU"])
-    yield from _queried(daft, partial(_there, _packed(work), guard), items, cores=cores)
+    yield from _queried(daft, partial(_there, pack(work), guard), items, cores=cores)
 
 
 ENGINES = {"threads": _on_threads, "processes": _on_processes, "daft": _on_daft, "ray": _on_ray}
@@ -212,7 +187,7 @@ def _queried(daft: Any, there: Callable[[bytes], bytes], items: Iterable[In], *,
         query = table.into_batches(SPREAD).select(daft.col("number"), column(daft.col("item")).alias("outcome"))
         done = query.to_pydict()
         for _, outcome in sorted(zip(done["number"], done["outcome"], strict=True)):
-            result, error = _opened(outcome)
+            result, error = opened(outcome)
             if error is not None:
                 raise error
             yield result
@@ -226,13 +201,13 @@ def _parts(items: Iterable[In], size: int) -> Iterator[list[In]]:
 
 def _there(packed: bytes, guard: Guard | None, item: bytes) -> bytes:
     """What came of the packed ``item``, wherever Daft or Ray brought it."""
-    return _outcome(_working(packed, guard), item)
+    return work_on(_working(packed, guard), item)
 
 
 @lru_cache(maxsize=1)
 def _working(packed: bytes, guard: Guard | None) -> Callable[[Any], Any]:
     """What does the work in this process, unpacked once."""
-    return _unpacked(packed) if guard is None else _Children(packed, guard)
+    return unpack(packed) if guard is None else Children(packed, guard)
 
 
 def _in_order(submit: Callable[[In], "Future[Out]"], items: Iterable[In], *, ahead: int) -> Iterator[Out]:
@@ -248,183 +223,6 @@ def _in_order(submit: Callable[[In], "Future[Out]"], items: Iterable[In], *, ahe
     finally:
         for future in begun:
             future.cancel()
-
-
-def _packed(work: Callable[[In], Out]) -> bytes:
-    """``work`` for another process, with where it is to be done: the folder and our part of the environment."""
-    try:
-        return cloudpickle.dumps((work, Path.cwd(), _environment()))  # type: ignore[no-any-return]
-    except (TypeError, pickle.PicklingError) as error:
-        raise ConfigError(f"DARKROOM_ENGINE: {work} cannot be given to another process ({error}); unset it") from None
-
-
-def _environment() -> dict[str, str]:
-    """What this module reads; all else, credentials too, stays here."""
-    return {name: value for name, value in sorted(os.environ.items()) if name.startswith("DARKROOM_")}
-
-
-def _unpacked(packed: bytes) -> Callable[[Any], Any]:
-    work, folder, environment = pickle.loads(packed)  # noqa: S301 - of our own making
-    os.chdir(folder)
-    os.environ.update(environment)
-    return work  # type: ignore[no-any-return]
-
-
-def _begun(packed: bytes) -> Callable[[Any], Any]:
-    """``_unpacked``, or what raises for every item the error that kept it from being unpacked: that is no item's fault."""
-    try:
-        return _unpacked(packed)
-    except Exception as error:  # noqa: BLE001 - it goes on where the first result is awaited
-        return partial(_refuse, error)
-
-
-def _refuse(error: Exception, _: Any) -> None:
-    raise error
-
-
-def _outcome(work: Callable[[Any], Any], item: bytes) -> bytes:
-    """What came of the packed ``item``: its result, or the error it raised with the traceback as a note."""
-    try:
-        return pickle.dumps((work(pickle.loads(item)), None))  # noqa: S301 - of our own making
-    except Exception as error:  # noqa: BLE001 - it goes on where the result is awaited
-        error.add_note(traceback.format_exc())
-        return cloudpickle.dumps((None, error))  # type: ignore[no-any-return]
-
-
-def _opened(outcome: bytes) -> tuple[Any, Exception | None]:
-    """The result in ``outcome``, or the error."""
-    return pickle.loads(outcome)  # type: ignore[no-any-return]  # noqa: S301 - of our own making
-
-
-class _Children:
-    """Worker processes that start when they are first needed and are used again; to be called from many threads."""
-
-    def __init__(self, packed: bytes, guard: Guard | None) -> None:
-        self._packed, self._guard = packed, guard
-        self._idle: queue.LifoQueue[_Child] = queue.LifoQueue()
-        self._busy: set[_Child] = set()
-
-    def __call__(self, item: Any) -> Any:
-        """What came of ``item`` in one of the processes.
-
-        Raises:
-            DarkroomError: when the process ended and there is no guard.
-        """
-        child = self._free()
-        self._busy.add(child)
-        try:
-            result, error = _opened(child.ask(pickle.dumps(item)))
-        except (EOFError, OSError):  # the pipe has ended, and so has the process
-            return self._died(child.end())
-        finally:
-            self._busy.discard(child)
-        if self._guard is not None and _starved(error):
-            child.end()  # it may be in pieces
-            return self._died(None)
-        self._idle.put(child)
-        if error is not None:
-            raise error
-        return result
-
-    def close(self) -> None:
-        """End the processes, also those that are at work: nobody waits for them any more."""
-        for child in tuple(self._busy):
-            child.kill()
-        while not self._idle.empty():
-            self._idle.get_nowait().end()
-
-    def _free(self) -> "_Child":
-        try:
-            return self._idle.get_nowait()
-        except queue.Empty:
-            return _Child(self._packed, self._guard)
-
-    def _died(self, code: int | None) -> Died:
-        reason = _reason(code, self._guard)
-        if self._guard is None:
-            raise DarkroomError(f"a worker process {reason}; set DARKROOM_WORKERS to fewer, or unset DARKROOM_ENGINE")
-        return Died(reason)
-
-
-class _Child:
-    """One worker process, which works on one item after the other."""
-
-    _minding = threading.Lock()  # multiprocessing's list of its children knows no threads
-
-    def __init__(self, packed: bytes, guard: Guard | None) -> None:
-        # Not forked from this process: its threads' locks would stay closed for ever, and torch would come along.
-        context = multiprocessing.get_context("forkserver")
-        self._pipe, theirs = context.Pipe()
-        with self._minding:
-            context.set_forkserver_preload([__name__])
-            self._process = context.Process(target=_serve, args=(theirs, guard), daemon=True)
-            self._process.start()
-        theirs.close()
-        self._pipe.send_bytes(packed)
-
-    def ask(self, item: bytes) -> bytes:
-        """The packed outcome of the packed ``item``.
-
-        Raises:
-            EOFError, OSError: when the process ended over it.
-        """
-        self._pipe.send_bytes(item)
-        return self._pipe.recv_bytes()
-
-    def kill(self) -> None:
-        """End the process over whatever it does; who asked it hears of it."""
-        with self._minding:
-            if not self._pipe.closed:
-                self._process.kill()
-
-    def end(self) -> int | None:
-        """End the process; its exit code, or the negative number of the signal that ended it before."""
-        with self._minding:
-            self._pipe.close()  # upon which it ends by itself
-            self._process.join()
-            code = self._process.exitcode
-            self._process.close()
-        return code
-
-
-def _serve(pipe: "Connection", guard: Guard | None) -> None:
-    """What a worker process does: one item after the other, until the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, too, and closes the pipe
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends the process even while it is inside of C
-    try:
-        work = _begun(pipe.recv_bytes())
-        if guard is not None and sys.platform == "linux":  # others do not keep to the limit
-            most = _address_space() + round(guard.gigabytes * 1e9)
-            resource.setrlimit(resource.RLIMIT_AS, (most, most))
-        while True:
-            item = pipe.recv_bytes()
-            signal.setitimer(signal.ITIMER_REAL, guard.seconds if guard else 0)
-            outcome = _outcome(work, item)
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            pipe.send_bytes(outcome)
-    except (EOFError, ConnectionError):
-        return
-
-
-def _address_space() -> int:
-    """Bytes of address space that this process has; Linux says."""
-    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-
-
-def _starved(error: Exception | None) -> bool:
-    """Whether ``error`` says that there was no memory; OpenCV has a word of its own for it."""
-    return isinstance(error, MemoryError) or "nsufficient memory" in str(error)
-
-
-def _reason(code: int | None, guard: Guard | None) -> str:
-    """Why a process ended: ``code`` is its exit code or the negative number of a signal, None when memory was short."""
-    if guard is not None and code is None:
-        return f"took more than {guard.gigabytes:g} GB of memory"
-    if guard is not None and code == -signal.SIGALRM:
-        return f"took more than {guard.seconds:g} seconds"
-    if code is not None and code < 0:
-        return f"ended by {signal.Signals(-code).name}"
-    return f"ended with exit code {code}"
 
 
 def disk_is_full(error: BaseException | None) -> bool:

@@ -295,6 +295,17 @@ class PictureScore:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Confusion:
+    """How many pictures of ``arm`` a judge took for one class where another was asked. ``id`` is made of the three."""
+
+    id: str
+    arm: Arm
+    asked: str  # the class that prompts named
+    seen: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """One held-out picture as it judged a registered version: later ones are compared by it. ``id`` is the sample's."""
 

@@ -1,6 +1,7 @@
 """Models of transformers that see pictures, and what reads beside them: one picture, one text at a time."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any
 
 from PIL import Image
@@ -41,6 +42,37 @@ def load(weights: Weights, *, auto: str) -> Eye:
     """
     folder = pinned.found(weights, where="weights of the model")
     return Eye(pinned.network(folder, auto), pinned.image_processor(folder))
+
+
+class Sight:
+    """A model that makes a vector of a picture. It is loaded when it first sees one, and can say before what it is."""
+
+    def __init__(self, weights: Weights, *, auto: str, output: str) -> None:
+        self._weights, self._auto, self._output = weights, auto, output
+
+    @cached_property
+    def identity(self) -> str:
+        """What the weights are called; other weights, another name."""
+        return pinned.identity(self._weights)
+
+    @cached_property
+    def eye(self) -> Eye:
+        """The model, loaded."""
+        return load(self._weights, auto=self._auto)
+
+    def vector(self, image_BCHW: Any) -> Any:
+        """What it has, float[D], of the one picture in ``image_BCHW``."""
+        return getattr(self.eye.net(image_BCHW), self._output)[0]
+
+
+def clip(weights: Weights) -> Sight:
+    """The picture's side of CLIP: its projected features. Radford et al., ICML 2021."""
+    return Sight(weights, auto="CLIPVisionModelWithProjection", output="image_embeds")
+
+
+def dinov2(weights: Weights) -> Sight:
+    """DINOv2: its class token after the last norm. Oquab et al., TMLR 2024."""
+    return Sight(weights, auto="Dinov2Model", output="pooler_output")
 
 
 @dataclass(frozen=True, slots=True)

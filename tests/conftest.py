@@ -30,6 +30,11 @@ SIDE = 16  # pixels
 TARGETS = ("to_q", "to_k", "to_v", "conv1")
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with what takes long, so that workers end together."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory, monkeypatch):
     """Give every test a cache folder of its own."""

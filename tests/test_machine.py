@@ -14,8 +14,8 @@ import cloudpickle
 import pytest
 
 from stages import machine
+from stages.children import Died, Guard, address_space
 from stages.errors import ConfigError, DarkroomError
-from stages.machine import Died, Guard
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # worker processes cannot import a file of tests
 
@@ -178,7 +178,7 @@ def test_an_error_in_getting_ready_comes_out_and_is_not_laid_at_an_items_door(mo
             return item
 
     with pytest.raises(ValueError, match="they are not there"):
-        list(machine.each(Work(), [1, 2], label="t", guard=machine.Guard(seconds=5.0, gigabytes=1.0)))
+        list(machine.each(Work(), [1, 2], label="t", guard=Guard(seconds=5.0, gigabytes=1.0)))
 
 
 def test_work_that_no_other_process_can_have_is_an_error(monkeypatch):
@@ -229,7 +229,7 @@ def test_memory_is_what_an_item_takes_and_not_what_the_worker_began_with():
     def work(_):
         return len(bytearray(150_000_000))
 
-    began = list(machine.each(lambda _: machine._address_space(), [1], label="begin", guard=GUARD))
+    began = list(machine.each(lambda _: address_space(), [1], label="begin", guard=GUARD))
     assert began[0] > 20_000_000
     guard = Guard(seconds=60, gigabytes=0.16)
     assert list(machine.each(work, range(3), label="eat", guard=guard)) == [150_000_000] * 3
@@ -298,18 +298,10 @@ def test_an_engine_that_is_not_installed_is_an_error_that_names_the_extra(monkey
         list(machine.each(str, [1], label="none"))
 
 
-def test_only_our_part_of_the_environment_goes_to_another_process(monkeypatch):
-    monkeypatch.setenv("DARKROOM_CACHE", "the cache")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not for others")
-    packed = machine._packed(str)
-    assert b"the cache" in packed
-    assert b"not for others" not in packed
-
-
 PROGRAM = """
 import hashlib, json, os, signal, sys
 from stages import machine
-from stages.machine import Guard
+from stages.children import Guard
 
 def where():
     if "ray" not in sys.modules or not sys.modules["ray"].is_initialized():

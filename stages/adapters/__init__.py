@@ -1,6 +1,7 @@
 """Adapters: how one is put on networks, into a file and back. Each kind is a file of this package."""
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,7 @@ def add(name: str, network: Any, adapter: Adapter, targets: Sequence[str]) -> No
     if idle := [target for target, found in chosen.items() if not found]:
         raise ValueError(f"no layer of {name} ends as {', '.join(map(repr, idle))}; it has {', '.join(_ends(network))}")
     configured = kind(adapter, targets)
+    configured.exclude_modules = _outside(network, chosen)
     if configured.peft_type != "LOKR":  # a Kronecker product's factors are whole where they are smaller than the rank
         _refuse_rank(
             {f"{name}.{layer}": weights for found in chosen.values() for layer, weights in found.items()}, adapter
@@ -73,9 +75,27 @@ def refuse_unfit(adapter: Adapter, *, quantised: bool) -> None:
         )
 
 
+def may_idle(adapter: Adapter) -> bool:
+    """Whether a training step may leave some of the weights out.
+
+    LoKr's and LoHa's dropout skips whole layers, and of a text encoder some families take no notice of the last layer.
+    """
+    return bool(adapter.text_targets) or bool(adapter.dropout and adapter.kind["name"] in {"lokr", "loha"})
+
+
 def layers(network: Any, target: str) -> dict[str, Any]:
-    """The layers of ``network`` whose names end as ``target``, by their names."""
-    return {name: layer for name, layer in network.named_modules() if f".{name}".endswith(f".{target}")}
+    """The layers of ``network`` whose names end as ``target``, by their names: those of its blocks, or else those outside.
+
+    Flux's blocks have a ``proj_out`` each, and so has what follows them.
+    """
+    found = {name: layer for name, layer in network.named_modules() if f".{name}".endswith(f".{target}")}
+    return {name: layer for name, layer in found.items() if "." in name} or found
+
+
+def _outside(network: Any, chosen: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """A pattern of the layers that end as a target and are none of ``chosen``, as peft wants it; none where there are none."""
+    names = [target for target, found in chosen.items() if target not in found and hasattr(network, target)]
+    return "|".join(map(re.escape, names)) or None
 
 
 def widen(network: Any) -> None:

@@ -6,6 +6,7 @@ An entry is found by the digest of what was encoded, inside a folder whose name 
 import hashlib
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import stages
 from stages import memory
 
 Named = Mapping[str, Any]  # tensors by the names under which they are kept
-LIBRARIES = ("diffusers", "safetensors", "tokenizers", "torch", "transformers")
+QUANTISER = "bitsandbytes"  # of bases of 4 and 8 bits, where it is installed
+LIBRARIES = (QUANTISER, "diffusers", "safetensors", "tokenizers", "torch", "transformers")
 CODE = ("encode", "families", "images.py", "pipelines.py")  # of ours, that an encoded picture or text hangs on
 DENOISERS = ("transformer", "unet")  # folders of a base that encode nothing
 
@@ -47,7 +49,8 @@ def surroundings() -> dict[str, str]:
     total, home = hashlib.sha256(), Path(stages.__path__[0])
     for name in CODE:
         _take_in(total, home / name, without=())
-    return {name: version(name) for name in LIBRARIES} | {"processor": _processor(), "code": total.hexdigest()}
+    versions = {name: version(name) for name in LIBRARIES if find_spec(name) or name != QUANTISER}
+    return versions | {"processor": _processor(), "code": total.hexdigest()}
 
 
 def _processor() -> str:

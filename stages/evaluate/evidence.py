@@ -81,8 +81,9 @@ class Evidence:
     def question(
         self, metric: str, arm: Arm, better: Better, *, by: Mapping[str, Any], margin: float | None = None
     ) -> Question:
-        """What a score of ``metric`` answers; ``by`` holds all that its value depends on beside plan and pictures."""
-        definition = {"metric": metric, "by": by, "plan": self.pictures.plan, "references": self.pictures.references}
+        """What a score of ``metric`` answers; ``by`` holds all that its value depends on beside plan, pictures and noise."""
+        definition: dict[str, Any] = {"metric": metric, "by": by, "seed": self.how.seed}
+        definition |= {"plan": self.pictures.plan, "references": self.pictures.references}
         digest = hashlib.sha256(json.dumps(definition, sort_keys=True, default=str).encode()).hexdigest()
         return Question(metric=metric, arm=arm, better=better, margin=margin, definition=digest[:16])
 

@@ -7,6 +7,7 @@ The input is not that of transformers' image processors, whose pixels hang on wh
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
@@ -16,9 +17,28 @@ from numpy.typing import NDArray
 from stages import machine, memory
 from stages.errors import ModelError
 from stages.images import Pixels
-from stages.vision import Eye
+from stages.vision import Eye, Sight
 
 INPUT = "antialiased bicubic 1"  # another number when ``model_input`` changes: features then are others
+
+
+class Seen:
+    """An ``Embedder`` of what a model sees, which is loaded when it first sees a picture that is not remembered."""
+
+    def __init__(self, kind: str, sight: Sight) -> None:
+        self._kind, self.sight = kind, sight
+
+    @cached_property
+    def identity(self) -> str:
+        """See ``Embedder``."""
+        return f"{self._kind} {self.sight.identity} {INPUT}"
+
+    def __call__(self, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
+        """See ``Embedder``."""
+        return remembered(self.identity, pictures, self._look)
+
+    def _look(self, pixels: Pixels) -> Any:
+        return self.sight.vector(model_input(pixels, self.sight.eye))
 
 
 def remembered(identity: str, pictures: Sequence[Pixels], look: Callable[[Pixels], Any]) -> NDArray[np.float64]:

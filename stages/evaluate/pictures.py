@@ -1,6 +1,7 @@
 """The real and the generated pictures of a run."""
 
 import hashlib
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
@@ -37,8 +38,7 @@ class Pictures:
     @cached_property
     def references(self) -> str:
         """The digest of the held-out pictures that arms are compared with."""
-        ids = [sample.id for role in ROLES for sample in self.plain(role, "heldout")]
-        return hashlib.sha256(" ".join(sorted(ids)).encode()).hexdigest()
+        return fingerprint([sample for role in ROLES for sample in self.plain(role, "heldout")])
 
     def plain(self, role: Role, split: Split) -> list[Sample]:
         """The samples of one role and side, without their augmented variants."""
@@ -60,3 +60,9 @@ class Pictures:
     def drawn(self, generation: Generation) -> Pixels:
         """The pixels of ``generation``, uint8[H, W, 3]."""
         return decode(shards.read(self._generated, generation.place))
+
+
+def fingerprint(samples: Iterable[Sample]) -> str:
+    """64 hex digits over the pixels and words of ``samples``, in any order."""
+    lines = sorted(f"{sample.id} {sample.digest} {sample.text}" for sample in samples)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -6,6 +6,7 @@ not be lost, ``kept`` where all of it stays within a margin of the base's own va
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Literal
 
 import numpy as np
@@ -21,9 +22,7 @@ Verdict = Literal["better", "worse", "no evidence", "kept", "lost", ""]
 Unit = Literal["prompt", "picture", "group"]
 
 FEW_PROMPTS = 10  # the least from which to speak of others; shared protocols have 25
-FEW_CLUSTERS = (
-    5  # the least whose intervals hold the truth about as often as they say (benchmarks/metrics.py intervals)
-)
+FEW_CLUSTERS = 5  # the least from which an interval does not rest on how others are thought to vary
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +71,11 @@ def by_prompt(generations: Sequence[Generation]) -> Clusters:
     prompts = [each.prompt for each in generations]
     if len(set(prompts)) >= FEW_PROMPTS:
         return Clusters(prompts, "prompt")
+    return by_picture(generations)
+
+
+def by_picture(generations: Sequence[Generation]) -> Clusters:
+    """Each picture for itself: the question is how the model does on these prompts and on no others."""
     return Clusters([(each.prompt, each.seed) for each in generations], "picture")
 
 
@@ -120,11 +124,14 @@ def remark(score: Score) -> str:
     """What a reader must know beside the interval; nothing where there is nothing."""
     if score.unit == "picture":
         return "of these prompts alone: too few to speak of others"
+    if score.clusters == 1:
+        return f"of one {score.unit} alone, which says nothing of others"
     few = score.clusters < FEW_CLUSTERS and score.low is not None
-    return f"only {score.clusters} {score.unit}s: the interval may be too short" if few else ""
+    return f"only {score.clusters} {score.unit}s: true if others vary by the normal law" if few else ""
 
 
 def _score(question: Question, clusters: Clusters, numbers: Mapping[str, float | None], *, verdict: Verdict) -> Score:
+    known = {name: number if number is not None and isfinite(number) else None for name, number in numbers.items()}
     return Score(
         id=question.id,
         metric=question.metric,
@@ -135,7 +142,7 @@ def _score(question: Question, clusters: Clusters, numbers: Mapping[str, float |
         definition=question.definition,
         better=question.better,
         verdict=verdict,
-        **numbers,
+        **known,
     )
 
 

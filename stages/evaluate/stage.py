@@ -3,22 +3,23 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stages import machine, plugins, tables
 from stages.config import settings
 from stages.evaluate import recommendation, scores
 from stages.evaluate.embedders import Embedder
 from stages.evaluate.evidence import Evidence, Models
+from stages.evaluate.metrics import Sorting
 from stages.evaluate.pictures import Pictures
 from stages.evaluate.recommendation import Preference
 from stages.evaluate.report import curves, grids, page, words
 from stages.evaluate.report.sources import Sources
 from stages.images import encode_png
 from stages.pipelines import Precision
-from stages.records import ADAPTER, BASE, PictureScore, Point, Recommendation, Report, Score
+from stages.records import ADAPTER, BASE, Confusion, PictureScore, Point, Recommendation, Report, Score
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,15 @@ class Config:
     seed: int
     threads: Annotated[int, Field(gt=0)]  # of torch: another number gives other bits
 
+    @model_validator(mode="after")
+    def _recommends_by_what_is_measured(self) -> Self:
+        """Refuse before the first picture is measured what could not be chosen by in the end."""
+        if self.recommend.metric not in self.metrics:
+            raise ValueError(
+                f"recommend.metric is {self.recommend.metric!r}, which metric={sorted(self.metrics)} leaves out"
+            )
+        return self
+
 
 def run(
     config: Config,
@@ -54,7 +64,7 @@ def run(
     generated: Path,
     out: Path,
 ) -> Report:
-    """Write ``Score`` and ``PictureScore`` rows, a ``Recommendation``, ``report.html`` and ``plots``; report the adapter's numbers."""
+    """Write ``Score``, ``PictureScore`` and ``Confusion`` rows, a ``Recommendation``, ``report.html`` and ``plots``; report the adapter's numbers."""
     machine.use_threads(config.threads)
     pictures = Pictures(prepared, generated)
     models = Models(family=config.family, precision=config.base_precision, base=base, trained=trained)
@@ -65,7 +75,11 @@ def run(
     rows = [score for metric in metrics.values() for score in metric(evidence)]
     chosen = recommendation.of(rows, evidence, metrics[config.recommend.metric], config.recommend)
     of_pictures = list(evidence.of_pictures())
+    confusions = [
+        row for metric in metrics.values() if isinstance(metric, Sorting) for row in metric.confusions(evidence)
+    ]
     tables.write(out, Score, rows)
+    tables.write(out, Confusion, confusions)
     tables.write(out, PictureScore, of_pictures)
     tables.write(out, Recommendation, [chosen])
     _plot(out / "plots", rows, pictures, tables.read(trained, Point)[-1].step)
@@ -79,7 +93,9 @@ def run(
         trained=trained,
     )
     factor = config.metrics.get("copy_rate", {}).get("factor")
-    found = page.Judgement(scores=rows, of_pictures=of_pictures, chosen=chosen, copy_factor=factor)
+    found = page.Judgement(
+        scores=rows, of_pictures=of_pictures, confusions=confusions, chosen=chosen, copy_factor=factor
+    )
     tables.replace(out / "report.html", page.render(sources, found, pictures).encode())
     for row in sorted(rows, key=lambda each: each.id):
         if row.arm in {BASE, ADAPTER}:

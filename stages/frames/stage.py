@@ -11,12 +11,12 @@ from typing import Annotated
 from pydantic import Field
 
 from stages import machine, shards, tables
+from stages.children import Guard
 from stages.config import settings
 from stages.errors import ImageError
 from stages.failures import check
 from stages.frames import stills
 from stages.images import encode_png
-from stages.machine import Guard
 from stages.records import Failure, Frame, Item, Report
 
 

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from stages import families, machine, shards, tables
 from stages.config import settings
+from stages.errors import TableError
 from stages.families import Family
 from stages.generate.prompts import Wanted, wanted
 from stages.images import encode_png
@@ -43,12 +44,22 @@ class Config:
 
 
 def run(config: Config, *, base: Path, prepared: Path, trained: Path, out: Path) -> Report:
-    """Write a ``Generation`` and its pixels for each prompt and seed, by the base and by the base with the adapter."""
+    """Write a ``Generation`` and its pixels for each prompt and seed, by the base and by the base with the adapter.
+
+    Raises:
+        TableError: when no picture of the subject is held out: prompts are the texts of those.
+    """
     machine.use_threads(config.threads)
+    samples = tables.read(prepared, Sample)
+    if not any(each.role == "subject" and each.split == "heldout" for each in samples):
+        raise TableError(
+            "generate: no picture of the subject is held out, so that there is nothing to ask for nor to judge by; "
+            "set prepare.heldout above 0, or bring pictures of more pages"
+        )
     family = families.build(config.family, base, precision=config.base_precision)
     arms = {BASE: None, ADAPTER: trained / "adapter.safetensors", **_checkpoints(trained, config.checkpoints)}
     counts: dict[Role, int] = {"subject": config.subject_pictures, "prior": config.prior_pictures}
-    plan = wanted(tables.read(prepared, Sample), counts, most=config.max_prompts, seed=config.seed)
+    plan = wanted(samples, counts, most=config.max_prompts, seed=config.seed)
     with (
         shards.Writer(out, digits=config.shard_digits) as writer,
         tqdm(total=len(arms) * len(plan), desc="generate", disable=not sys.stderr.isatty(), leave=False) as bar,

@@ -10,12 +10,12 @@ import numpy as np
 from pydantic import Field
 
 from stages import hashes, machine, plugins, shards, tables
+from stages.children import Died, Guard
 from stages.config import settings
 from stages.detectors import Detector
 from stages.errors import ImageError
 from stages.failures import check
 from stages.images import Pixels, read
-from stages.machine import Died, Guard
 from stages.measure import lettering, signals
 from stages.measure.models import Models
 from stages.records import Failure, Frame, Quality, Report

@@ -55,6 +55,11 @@ def against(new: Sequence[Reading], old: Sequence[Reading], score: Score | None,
     """
     if fault := incomparable(new, old):
         return Finding("open", f"cannot be compared with the champion: {fault}")
+    if any(each.metric != gate.metric for each in new):
+        kept = ", ".join(sorted({each.metric for each in new}))
+        return Finding(
+            "open", f"cannot be compared with the champion: they keep {kept} of each picture, not {gate.metric}"
+        )
     if score is None or score.better == "neither":
         return Finding("open", f"cannot be compared with the champion: {gate.metric} does not say what is better")
     delta, low, high = difference(new, old, gate)

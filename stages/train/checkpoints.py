@@ -64,6 +64,7 @@ def remove(file: Path) -> None:
 class Checkpoints(lightning.Callback):
     """A checkpoint every ``every`` steps and when a signal ends the run; outside DVC's outputs, whole or not at all.
 
+    None of the last step: Lightning would enter no training that is over, and nothing would be done that is done at its end.
     The one before stays until the next, in case the disk damages the newest. To stand behind the callbacks with a state.
     """
 
@@ -90,7 +91,8 @@ class Checkpoints(lightning.Callback):
         """
         if (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
-        if trainer.global_step % self._every == 0 or self._signal:
+        due = trainer.global_step % self._every == 0 or self._signal
+        if due and trainer.global_step < trainer.max_steps:
             refuse_broken(pl_module.weights(), step=trainer.global_step, checkpoint=self._file)
             self._save(trainer)
         if self._signal == signal.SIGINT:

@@ -37,19 +37,23 @@ class Descent:
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rule, "interval": "step"}}
 
 
-def refuse_unfit(descent: Descent, *, ema_decay: float) -> None:
-    """Say what the chosen optimiser does not go with.
+def refuse_unfit(descent: Descent, *, kind: str, ema_decay: float) -> None:
+    """Say what the chosen optimiser, or an adapter of ``kind``, does not go with.
 
     Raises:
         ConfigError: when it is the schedule, rates that differ, or an average beside its own.
     """
-    optimiser, rates, kind = descent.optimiser, descent.rates, descent.schedule.kind
-    if kind not in optimiser.schedules:
+    optimiser, rates, schedule = descent.optimiser, descent.rates, descent.schedule.kind
+    if schedule not in optimiser.schedules:
         fit = ", ".join(optimiser.schedules)
-        raise ConfigError(f"train.schedule.kind: {kind} does not go with the chosen optimiser; give one of: {fit}")
+        raise ConfigError(f"train.schedule.kind: {schedule} does not go with the chosen optimiser; give one of: {fit}")
     if not optimiser.rates and (rates.b_ratio != 1 or rates.text_lr != rates.lr):
         raise ConfigError(
             "train.lora_plus, train.text_lr: the chosen optimiser has one rate for all weights; give 1 and train.lr"
+        )
+    if kind in {"lokr", "loha"} and rates.b_ratio != 1:
+        raise ConfigError(
+            f"train.lora_plus: {kind} has no matrix B whose rate could be higher; give 1, or another adapter"
         )
     if optimiser.averages and ema_decay:
         raise ConfigError(

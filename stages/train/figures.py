@@ -9,6 +9,8 @@ from typing import Any
 import lightning
 import torch
 
+from stages import machine
+
 UNIT = 1 if sys.platform == "darwin" else 1024  # of ``ru_maxrss`` in bytes
 
 
@@ -28,7 +30,7 @@ class Figures(lightning.Callback):
         """Start the clock."""
         self._done = trainer.global_step
         self._begun = self._last = time.monotonic()
-        if torch.cuda.is_available():
+        if machine.device() == "cuda":
             torch.cuda.reset_peak_memory_stats()
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
@@ -71,6 +73,6 @@ class Figures(lightning.Callback):
 
 def _peak() -> float:
     """The most memory so far, in gigabytes."""
-    if torch.cuda.is_available():
+    if machine.device() == "cuda":
         return torch.cuda.max_memory_allocated() / 1e9
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT / 1e9

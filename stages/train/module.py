@@ -38,6 +38,10 @@ class Adaptation(lightning.LightningModule):
         for name, value in empty.items():
             self.register_buffer(f"empty_{name}", value, persistent=False)
 
+    def on_train_start(self) -> None:
+        """Have the average of a checkpoint where the weights are: it was loaded before they were moved."""
+        self._average = [mean.to(self.device) for mean in self._average]
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Begin every step from its own seed: what the network drops is the same in a resumed run as in an undisturbed one."""
         reseed(noise.seed_of(self._seed, batch.step, batch.places[0]))
@@ -111,7 +115,7 @@ class Adaptation(lightning.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the average up again."""
-        self._average = [mean.to(self.device) for mean in checkpoint["average"]]
+        self._average = list(checkpoint["average"])
 
     def weights(self) -> list[Tensor]:
         """What is trained."""

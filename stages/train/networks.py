@@ -37,7 +37,7 @@ def prepare(family: Family, *, checkpointing: bool, compile_them: bool) -> None:
         if checkpointing and hasattr(network, "enable_gradient_checkpointing"):
             network.enable_gradient_checkpointing()  # diffusers
         elif checkpointing:
-            network.gradient_checkpointing_enable()  # transformers
+            network.activation_checkpointing_enable()  # transformers
         if compile_them:
             network.compile()
 

@@ -97,14 +97,14 @@ def refuse_unfit(family: Family, config: Config, samples: Sequence[Sample]) -> N
     from stages.train import choice, trainer
 
     quantised = config.base_precision in pipelines.QUANTISED
-    trainer.refuse_unfit(config.trainer, batch=config.batch, quantised=quantised)
+    trainer.refuse_unfit(config.trainer, batch=config.batch, base=config.base_precision)
     if config.batch % (config.accumulate * config.trainer.ranks):
         raise ConfigError(
             f"train.accumulate: {config.batch} pictures have no {config.accumulate} equal parts for each of "
             f"{config.trainer.ranks} processes; give a divisor"
         )
     adapters.refuse_unfit(wanted(config), quantised=quantised)
-    descent.refuse_unfit(descending(config), ema_decay=config.optimisation.ema_decay)
+    descent.refuse_unfit(descending(config), kind=config.adapter["name"], ema_decay=config.optimisation.ema_decay)
     networks.refuse_unfit(compile_them=config.compile)
     choice.refuse_unfit(config.choice, samples)
     middle_B = family.process.levels(torch.tensor([0.5]), (8, 8))
@@ -183,6 +183,7 @@ def fit(
         steps=config.steps,
         accumulate=config.accumulate,
         clip=config.optimisation.clip,
+        idle=adapters.may_idle(wanted(config)),
     )
     share = {"rank": built.global_rank, "ranks": built.world_size, "portions": config.accumulate}
     places = loading.Places(Batches(plan, start=done, **share), start=done)
@@ -204,7 +205,8 @@ def digest(config: Config, *folders: Path) -> str:
     for folder in folders:
         for file in sorted(path for path in folder.rglob("*") if path.is_file()):
             total.update(file.relative_to(folder).as_posix().encode() + b"\0")
-            total.update(hashlib.sha256(file.read_bytes()).digest())
+            with file.open("rb") as stream:
+                total.update(hashlib.file_digest(stream, "sha256").digest())
     return total.hexdigest()[:32]
 
 

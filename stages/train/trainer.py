@@ -10,16 +10,18 @@ import torch
 
 from stages import machine
 from stages.errors import ConfigError
+from stages.pipelines import QUANTISED, Precision
 from stages.train.settings import Trainer
 
 SHARDED = "fsdp"  # DDP over the adapter, with the base's weights shared out: see ``sharding``
 
 
-def refuse_unfit(wanted: Trainer, *, batch: int, quantised: bool) -> None:
+def refuse_unfit(wanted: Trainer, *, batch: int, base: Precision) -> None:
     """Say what cannot be before anything large is loaded.
 
     Raises:
-        ConfigError: when a batch cannot be shared out evenly, or this machine has not what is asked for.
+        ConfigError: when a batch cannot be shared out evenly, gradients would be lost over a base of ``base``, or this
+            machine has not what is asked for.
     """
     gpu = machine.device() == "cuda"
     if batch % wanted.ranks:
@@ -29,7 +31,7 @@ def refuse_unfit(wanted: Trainer, *, batch: int, quantised: bool) -> None:
         )
     if wanted.strategy == SHARDED and wanted.ranks == 1:
         raise ConfigError("train.trainer.strategy: fsdp has nobody to share with; give auto, or two devices and more")
-    if wanted.strategy == SHARDED and quantised:
+    if wanted.strategy == SHARDED and base in QUANTISED:
         raise ConfigError(
             "train.trainer.strategy: fsdp cannot share out a quantised base; give ddp, or bf16 for the base"
         )
@@ -37,14 +39,22 @@ def refuse_unfit(wanted: Trainer, *, batch: int, quantised: bool) -> None:
         raise ConfigError(
             f"train.trainer.devices: {wanted.devices}, and this machine has {torch.cuda.device_count()}; give no more"
         )
+    if base == "fp16" and wanted.precision != "16-mixed":
+        raise ConfigError(
+            "family.precision: over a base of fp16 small gradients become 0 unless the loss is scaled; give bf16, or "
+            "train.trainer.precision=16-mixed on a GPU"
+        )
     if not gpu and wanted.precision == "16-mixed":
         raise ConfigError("train.trainer.precision: 16-mixed needs a GPU; give 32-true or bf16-mixed")
 
 
 def build(
-    callbacks: Sequence[lightning.Callback], wanted: Trainer, *, steps: int, accumulate: int, clip: float
+    callbacks: Sequence[lightning.Callback], wanted: Trainer, *, steps: int, accumulate: int, clip: float, idle: bool
 ) -> lightning.Trainer:
-    """A trainer for one epoch of ``steps`` batches in ``accumulate`` parts each, gradients cut to a norm of ``clip``."""
+    """A trainer for one epoch of ``steps`` batches in ``accumulate`` parts each, gradients cut to a norm of ``clip``.
+
+    Where some weights may have no part in a step, ``idle``, processes do not wait for each other's gradients of them.
+    """
     # Its remarks on workers, loggers and checkpoints within an epoch do not apply here.
     for library in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(library).setLevel(logging.ERROR)
@@ -54,7 +64,7 @@ def build(
         accelerator="gpu" if machine.device() == "cuda" else "cpu",
         devices=wanted.devices,
         num_nodes=wanted.num_nodes,
-        strategy="ddp" if wanted.strategy == SHARDED else wanted.strategy,
+        strategy=_strategy(wanted, idle=idle),
         precision=wanted.precision,
         max_steps=steps,
         max_epochs=1,
@@ -67,3 +77,9 @@ def build(
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
+
+
+def _strategy(wanted: Trainer, *, idle: bool) -> str:
+    if wanted.ranks > 1 and idle:
+        return "ddp_find_unused_parameters_true"
+    return "ddp" if wanted.strategy == SHARDED else wanted.strategy

@@ -1,5 +1,6 @@
 """Models that are one file, as ComfyUI and A1111 have them."""
 
+import hashlib
 import importlib.util
 import shutil
 from pathlib import Path
@@ -44,7 +45,9 @@ def untrained_bases(tmp_path_factory):
 
 def fetched(out, family, **changes):
     origin = {"name": "hub", "family": family, "repo": "someone/model", "revision": "0" * 40, "folder": "", "file": ""}
-    origin |= {"variant": "", "parts": list(PARTS[family])} | {name: str(value) for name, value in changes.items()}
+    origin |= {"variant": "", "sha256": "", "parts": list(PARTS[family])} | {
+        name: str(value) for name, value in changes.items()
+    }
     return run(Config(train=False, zero_terminal_snr=False, origin=origin), shipped=out, out=out)
 
 
@@ -63,6 +66,14 @@ def test_a_single_file_becomes_the_folder_that_it_was_made_of(tmp_path, untraine
     for part, tensors in found.items():
         assert set(tensors) == set(expected[part])
         assert all(torch.equal(value, expected[part][name].half()) for name, value in tensors.items())
+
+
+def test_a_file_is_held_to_the_digest_that_sites_give_for_it(tmp_path, untrained_bases):
+    folder, file = untrained_bases["sd15"]
+    published = hashlib.sha256(file.read_bytes()).hexdigest()
+    fetched(tmp_path / "out", "sd15", file=file, folder=folder, sha256=published)
+    with pytest.raises(ModelError, match=f"has the SHA-256 {published}, not that of family.origin.sha256"):
+        fetched(tmp_path / "other", "sd15", file=file, folder=folder, sha256="0" * 64)
 
 
 def test_what_the_file_lacks_comes_from_the_folder(tmp_path, untrained_bases):

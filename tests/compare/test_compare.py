@@ -1,15 +1,19 @@
 """The command: folders, files and videos, and what cannot be compared."""
 
 import re
+import sys
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 
 from stages import specimens
-from stages.compare.__main__ import main, report
+from stages.compare import __main__ as command
+from stages.compare import vmaf
+from stages.compare.__main__ import main
 from stages.compare.pairs import is_video, pairs
-from stages.errors import ImageError
+from stages.errors import DarkroomError, ImageError, ModelError
 from stages.evaluate import fidelity
 from stages.images import encode_png
 
@@ -45,12 +49,16 @@ def video(tmp_path):
     return made
 
 
+def said(one, other, *, lpips=False, rated=False):
+    return command.report(one, other, "filters", lpips=lpips, rated=rated)
+
+
 def numbers(line):
     return [float(each) for each in re.findall(r"-?\d+\.\d+", line)]
 
 
 def test_pictures_of_the_same_name_are_compared(folder):
-    lines = report(folder("a", cat=CAT, cup=CUP), folder("b", cat=NOISY, cup=CUP), "filters").splitlines()
+    lines = said(folder("a", cat=CAT, cup=CUP), folder("b", cat=NOISY, cup=CUP)).splitlines()
     psnr = fidelity.psnr(CAT, NOISY)
     assert lines[0] == "2 pairs, 1 identical"
     assert lines[1].endswith("(cat)")
@@ -62,13 +70,13 @@ def test_pictures_of_the_same_name_are_compared(folder):
 
 def test_identical_pictures_have_an_ssim_of_1(folder):
     one = folder("a", cat=CAT) / "cat.png"
-    assert numbers(report(one, one, "filters").splitlines()[2]) == [1.0, 1.0]
+    assert numbers(said(one, one).splitlines()[2]) == [1.0, 1.0]
 
 
 def test_large_pictures_have_five_scales(folder):
     large = specimens.photograph("chelsea")[:180, :200]
     one = folder("a", cat=large) / "cat.png"
-    assert report(one, one, "filters").splitlines()[3].startswith("ms_ssim")
+    assert said(one, one).splitlines()[3].startswith("ms_ssim")
 
 
 def test_videos_are_compared_frame_by_frame_and_for_steadiness(video):
@@ -78,7 +86,7 @@ def test_videos_are_compared_frame_by_frame_and_for_steadiness(video):
     one, other = video("steady", steady), video("flicker", flicker)
     assert [pair.name for pair in pairs(one, other)] == list("0123")
     assert all((pair.reference == CAT).all() for pair in pairs(one, other))
-    lines = report(one, other, "filters").splitlines()
+    lines = said(one, other).splitlines()
     assert lines[0] == "4 pairs, 0 identical"
     assert lines[-2].startswith("consistency_filters")
     (one_consistent, other_consistent), (one_error, other_error) = numbers(lines[-2]), numbers(lines[-1])
@@ -122,8 +130,115 @@ def test_what_cannot_be_compared_is_said(kind, folder, video, caplog):
     assert set(known) == set(KINDS)
     one, other, message = known[kind]
     with pytest.raises(ImageError, match=message):
-        report(one, other, "filters")
+        said(one, other)
     assert main([str(one), str(other)]) == 1
+
+
+FFMPEG = """#!/bin/sh
+printf '%s\\n' "$@" > "$ARGUMENTS"
+{ending}
+"""
+LOG = '{"version": "3.0.0", "frames": [{"frameNum": 0, "metrics": {"vmaf": 97.5}}, {"frameNum": 1, "metrics": {"vmaf": 40}}]}'
+
+
+@pytest.fixture
+def ffmpeg(tmp_path, monkeypatch):
+    """An ffmpeg on the PATH that ends as it is told; it keeps its arguments in the file that comes back."""
+
+    def made(ending):
+        home = tmp_path / "bin"
+        home.mkdir()
+        (home / "ffmpeg").write_text(FFMPEG.format(ending=ending))
+        (home / "ffmpeg").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{home}:/usr/bin:/bin")
+        monkeypatch.setenv("ARGUMENTS", str(home / "arguments"))
+        return home / "arguments"
+
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    return made
+
+
+def test_videos_are_rated_through_ffmpeg(video, ffmpeg):
+    arguments = ffmpeg(f"echo '{LOG}' > log.json")
+    one, other = video("one", [CAT, CAT]), video("other", [CAT, CUP])
+    line = said(one, other, rated=True).splitlines()[-1]
+    assert line == f"{'vmaf':22} mean 68.7500, worst 40.0000 (1); vmaf_v0.6.1, libvmaf 3.0.0"
+    given = arguments.read_text().splitlines()
+    assert [given[place + 1] for place, each in enumerate(given) if each == "-i"] == [str(other), str(one)]
+    assert given.count("-protocol_whitelist") == 2
+    assert "libvmaf=model=version=vmaf_v0.6.1:log_fmt=json:log_path=log.json" in given[given.index("-lavfi") + 1]
+
+
+ENDINGS = {
+    "no filter": ("echo \"[graph] No such filter: 'libvmaf'\" >&2; exit 1", r"ffmpeg has no libvmaf; pip install"),
+    "no codec": (
+        "echo one >&2; echo the codec is unknown >&2; exit 1",
+        r"compare them \(the codec is unknown\); re-enc",
+    ),
+    "no log": ("exit 0", "it said nothing"),
+}
+
+
+@pytest.mark.parametrize("kind", ENDINGS)
+def test_an_ffmpeg_that_cannot_is_said(kind, video, ffmpeg):
+    ending, message = ENDINGS[kind]
+    ffmpeg(ending)
+    with pytest.raises(DarkroomError, match=message):
+        vmaf.ratings(video("one", [CAT]), video("other", [CAT]))
+
+
+def test_without_ffmpeg_it_says_what_brings_one(video, ffmpeg, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ModelError, match=r"VMAF: there is no ffmpeg; pip install 'darkroom\[video\]', or put"):
+        said(video("one", [CAT]), video("other", [CAT]), rated=True)
+
+
+def test_the_ffmpeg_of_the_extra_comes_first(ffmpeg, monkeypatch):
+    ffmpeg("exit 1")
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", SimpleNamespace(get_ffmpeg_exe=lambda: "/there/ffmpeg"))
+    assert vmaf.program() == "/there/ffmpeg"
+
+
+def test_pictures_are_not_rated_as_videos(folder):
+    with pytest.raises(ImageError, match="VMAF is of videos; give two, or leave --vmaf out"):
+        said(folder("a", cat=CAT), folder("b", cat=CAT), rated=True)
+
+
+class Apart:
+    """A distance that needs no weights."""
+
+    name = "lpips_alex"
+    network = SimpleNamespace(least=31)
+
+    def takes(self, pictures):
+        return min(pictures[0].shape[:2]) >= 31
+
+    def of(self, reals, others):
+        return [float(np.abs(reals[0].astype(float) - others[0]).mean())]
+
+
+def test_the_farthest_to_the_eye_is_the_worst(folder, monkeypatch):
+    monkeypatch.setattr(command, "_lpips", Apart)
+    lines = said(folder("a", cat=CAT, cup=CUP), folder("b", cat=NOISY, cup=CUP), lpips=True).splitlines()
+    assert lines[-1].startswith("lpips_alex ")
+    assert lines[-1].endswith("(cat)")
+    mean, worst = numbers(lines[-1])
+    assert worst > 1
+    assert worst == pytest.approx(2 * mean, abs=1e-3)
+
+
+def test_too_small_a_picture_for_lpips_is_said(folder, monkeypatch):
+    monkeypatch.setattr(command, "_lpips", Apart)
+    home = folder("a", cat=CAT[:30, :30])
+    with pytest.raises(ImageError, match="cat: smaller than 31 x 31 pixels, which LPIPS needs; leave --lpips out"):
+        said(home, home, lpips=True)
+
+
+def test_the_command_takes_the_weights_of_conf(folder, monkeypatch, tmp_path, caplog):
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+    home = folder("a", cat=CAT)
+    assert main([str(home), str(home), "--lpips"]) == 1
+    assert "alexnet-owt-7be5be79.pth: there is no such file; have it from https://download.pytorch.org" in caplog.text
 
 
 def test_the_command_prints_its_lines(folder, capsys):

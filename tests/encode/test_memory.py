@@ -1,6 +1,5 @@
 """What was encoded before is found again, to the bit, and only where nothing that it hangs on has changed."""
 
-import importlib.metadata
 import shutil
 
 import pytest
@@ -101,8 +100,10 @@ def test_other_settings_have_other_prints(base):
 
 @pytest.mark.parametrize("library", memory.LIBRARIES)
 def test_another_version_of_a_library_has_another_print(base, monkeypatch, library):
-    before, known = prints(base), importlib.metadata.version
-    monkeypatch.setattr(memory, "version", lambda name: "0.0" if name == library else known(name))
+    monkeypatch.setattr(memory, "find_spec", lambda _: True)  # bitsandbytes is seldom installed
+    monkeypatch.setattr(memory, "version", lambda _: "1.0")
+    before = prints(base)
+    monkeypatch.setattr(memory, "version", lambda name: "0.0" if name == library else "1.0")
     assert not set(before) & set(prints(base))
 
 

@@ -81,9 +81,9 @@ def test_a_picture_is_looked_at_once(embedder):
     first = embedder("dinov2")([CAT])
     again = embedder("dinov2")
     np.testing.assert_array_equal(again([CAT, CAT]), np.repeat(first, 2, axis=0))
-    assert "_eye" not in vars(again)  # it was never loaded
+    assert "eye" not in vars(again.sight)  # it was never loaded
     again([CUP])
-    assert "_eye" in vars(again)
+    assert "eye" in vars(again.sight)
 
 
 def test_pictures_of_the_same_bytes_and_another_shape_are_two():

@@ -3,6 +3,8 @@ import numpy as np
 import pytest
 
 from stages import plugins, specimens
+from stages.evaluate.classification import calibration_error
+from stages.evaluate.judges import Classifier
 
 PICTURES, LABELS = specimens.digits()
 RESERVED = specimens.reserved_digits(LABELS)
@@ -51,3 +53,27 @@ def test_a_prompt_without_a_digit_is_never_right(judge):
 def test_noise_is_seldom_right(judge):
     noise = list(np.random.default_rng(0).integers(0, 256, (200, 16, 16, 3), dtype=np.uint8))
     assert judge(noise, prompts(np.arange(200) % 10)).mean() < 0.25
+
+
+def test_it_knows_classes_and_says_how_sure_it_is(judge):
+    pictures, labels = of_reserved()
+    assert isinstance(judge, Classifier)
+    assert list(judge.classes) == list(specimens.DIGITS)
+    asked, probabilities = judge.opinions(pictures, [*prompts(labels[1:]), "a photo of coins"])
+    assert asked.tolist() == [*labels[1:], -1]
+    assert probabilities.shape == (len(pictures), 10)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+
+
+def test_on_reserved_digits_it_is_right_about_as_often_as_it_is_sure(judge):
+    pictures, labels = of_reserved()
+    asked, probabilities = judge.opinions(pictures, prompts(labels))
+    assert calibration_error(asked, probabilities) < 0.05
+    said = judge(pictures, prompts(labels))
+    np.testing.assert_array_equal(said, probabilities.argmax(axis=1) == asked)
+
+
+def test_built_again_it_thinks_the_same(judge):
+    again = plugins.build("stages.evaluate.judges", {"name": "digits"})
+    some = PICTURES[:50], prompts(LABELS[:50])
+    np.testing.assert_array_equal(again.opinions(*some).probabilities, judge.opinions(*some).probabilities)

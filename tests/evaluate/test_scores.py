@@ -107,6 +107,25 @@ def test_a_statistic_of_sets_is_compared_with_the_same_pictures_drawn():
     assert scores.compared(question(margin=0.1), arms[::-1], singles(40), HOW).verdict == "lost"
 
 
+def test_one_group_alone_is_no_evidence_however_clear_it_looks():
+    clusters = scores.Clusters(["page"] * 4, "group")
+    base = around(1.0, 4)
+    for margin in (None, 0.1):
+        score = scores.paired(question(margin=margin), (base, base - 0.5), clusters, HOW)
+        assert (score.low, score.high, score.verdict) == (None, None, "no evidence")
+    assert scores.remark(score) == "of one group alone, which says nothing of others"
+
+
+def test_a_set_of_the_same_law_is_not_worse_for_being_wider():
+    """The base is narrower than the references, and few pictures of many numbers flatter it: that is bias, not a verdict."""
+    rng = np.random.default_rng(0)
+    real, drawn = rng.standard_normal((60, 54)), rng.standard_normal((48, 54))
+    arms = tuple((lambda picks, of=features: distance(of[picks], real)) for features in (0.8 * drawn, drawn))
+    score = scores.compared(question(), arms, scores.Clusters(np.repeat(range(16), 3).tolist(), "prompt"), HOW)
+    assert score.low < score.delta < score.high
+    assert score.verdict == "no evidence"
+
+
 def test_a_landmark_has_neither_interval_nor_verdict():
     score = scores.landmark(question(arm="base"), 3.0, singles(12))
     assert (score.base, score.low, score.high, score.verdict, score.count) == (3.0, None, None, "", 12)
@@ -138,4 +157,5 @@ def test_what_an_interval_does_not_say_is_remarked():
     assert remark(10, "prompt") == ""
     assert remark(27, "picture") == "of these prompts alone: too few to speak of others"
     assert remark(7, "group") == ""
-    assert remark(4, "group") == "only 4 groups: the interval may be too short"
+    assert remark(1, "group") == "of one group alone, which says nothing of others"
+    assert remark(4, "group") == "only 4 groups: true if others vary by the normal law"

@@ -10,7 +10,7 @@ from stages.evaluate.pictures import Pictures
 from stages.evaluate.recommendation import Preference
 from stages.evaluate.scores import Resampling
 from stages.evaluate.stage import Config, run
-from stages.records import Generation, PictureScore, Point, Recommendation, Sample, Score
+from stages.records import Confusion, Generation, PictureScore, Point, Recommendation, Sample, Score
 
 PARTS = {
     "heldout_loss": {"margin": 0.1},
@@ -24,8 +24,10 @@ PARTS = {
     "drift": {},
     "copy_rate": {"factor": 0.5},
     "similarity": {},
+    "loss_by_level": {},
 }
-WITH_MODELS = {"judged", "clip_t"}  # tested by themselves
+LEVELS = [f"heldout_loss_{level:02}" for level in range(5, 100, 10)]
+WITH_MODELS = {"judged", "clip_t", "lpips"}  # tested by themselves
 BASE_ALONE = {
     *("psnr_round_trip", "ssim_round_trip", "fd_filters_null", "fd_prior_filters_null", "similarity_filters_ceiling")
 }
@@ -33,6 +35,7 @@ COMPARED = {
     *("heldout_loss", "prior_loss", "psnr_image_to_image", "ssim_image_to_image", "fd_filters", "fd_prior_filters"),
     *("kid_filters", "cmmd_filters", "precision_filters", "recall_filters", "density_filters", "coverage_filters"),
     *("diversity_filters", "drift_filters", "copy_rate", "similarity_filters"),
+    *LEVELS,
 }
 
 
@@ -51,6 +54,31 @@ def config():
         return Config(**(values | others))
 
     return build
+
+
+def test_a_checkpoint_cannot_be_recommended_by_what_is_not_measured(config):
+    with pytest.raises(ValueError, match=r"recommend.metric is 'heldout_loss', which metric=\['kid'\] leaves out"):
+        config(metrics={"kid": {"name": "kid"}})
+
+
+def test_other_pixels_words_or_noise_define_another_number(folders, tmp_path):
+    plain = Pictures(folders["prepared"], folders["generated"])
+    rows = tables.read(folders["prepared"], Sample)
+    digests = {plain.references}
+    for number, change in enumerate(({"text": "of another kind"}, {"digest": "0" * 64})):
+        folder = tmp_path / str(number)
+        tables.write(folder, Sample, [replace(row, **change) if row.split == "heldout" else row for row in rows])
+        digests.add(Pictures(folder, folders["generated"]).references)
+    assert len(digests) == 3
+    tables.write(tmp_path, Sample, [replace(row, text="") if row.split == "train" else row for row in rows])
+    assert Pictures(tmp_path, folders["generated"]).references == plain.references
+    definitions = {
+        Evidence(plain, None, None, {}, Resampling(resamples=5, seed=seed))
+        .question("m", "adapter", "lower", by={})
+        .definition
+        for seed in (0, 1)
+    }
+    assert len(definitions) == 2
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +148,14 @@ def test_each_heldout_picture_has_its_loss_by_each_arm(evaluated, tiny_prepared)
     assert by_name(evaluated[0])["heldout_loss"].adapter == pytest.approx(sum(subject) / len(subject))
 
 
+def test_the_loss_is_the_mean_of_those_at_each_level(evaluated):
+    rows = by_name(evaluated[0])
+    for arm in ("base", "adapter"):
+        at_levels = [getattr(rows[name], arm) for name in LEVELS]
+        assert len(set(at_levels)) == 10
+        assert sum(at_levels) / 10 == pytest.approx(getattr(rows["heldout_loss"], arm))
+
+
 def test_few_prompts_are_said_to_be_few(evaluated):
     rows = by_name(evaluated[0])
     assert rows["fd_filters"].unit == "picture"
@@ -138,7 +174,7 @@ def test_the_same_run_gives_the_same_bytes(evaluated, config, folders, tmp_path)
         for folder in (tmp_path, evaluated[0])
     )
     assert again == before
-    assert len(again) == 5 + len(COMPARED)
+    assert len(again) == 6 + len(COMPARED)
 
 
 def test_without_a_prior_only_the_subject_is_scored(config, folders, tmp_path):
@@ -159,6 +195,7 @@ def test_a_judge_scores_both_roles(config, folders, tmp_path):
     assert set(rows) == {"judged_right_subject", "judged_right_prior"}
     assert rows["judged_right_subject"].count == 6
     assert rows["judged_right_prior"].better == "higher"
+    assert tables.read(tmp_path, Confusion) == []  # no prompt names a digit
 
 
 def test_models_that_see_and_read_score_both_roles(config, folders, eyes, tmp_path):

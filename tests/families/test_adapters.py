@@ -201,6 +201,19 @@ def test_every_preset_of_a_family_hits_what_it_names(family_bases, name):
         assert all(found and found <= {"Linear", "Conv2d"} for found in kinds.values()), (option, kinds)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_ends_as_a_layer_of_the_blocks_and_lies_outside_stays_as_it_is(tmp_path, family_bases, tiny_adapter, kind):
+    family = families.build("flux", family_bases["flux"])
+    family.add_adapter(tiny_adapter(kind=kind, targets=("to_q", "proj_out")))
+    adapted = {name for name, layer in family.denoiser.named_modules() if hasattr(layer, "base_layer")}
+    assert {name.rpartition(".")[2] for name in adapted} == {"to_q", "proj_out"}
+    assert "proj_out" not in adapted
+    family.save_adapter(tmp_path / "adapter.safetensors")
+    again = families.build("flux", family_bases["flux"])
+    again.load_adapter(tmp_path / "adapter.safetensors")
+    assert {name for name, layer in again.denoiser.named_modules() if hasattr(layer, "base_layer")} == adapted
+
+
 def test_a_preset_is_chosen_by_its_name():
     values = yaml.safe_load(params.composed(["family=tiny_flux", "family.preset=wide"]))
     assert values["train"]["targets"] == values["family"]["presets"]["wide"]

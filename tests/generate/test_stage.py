@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 
 from stages import families, shards, tables
-from stages.errors import ModelError
+from stages.errors import ModelError, TableError
 from stages.generate.stage import Config, run
 from stages.images import decode
 from stages.records import ADAPTER, BASE, Generation, Plan, Sample
@@ -39,6 +40,13 @@ def test_both_arms_have_the_same_prompts_and_seeds(tiny_generated):
     assert set(base) == set(adapter)
     assert len(base) == 10
     assert sum(role == "subject" for _, _, role in base) == 6
+
+
+def test_without_a_held_out_picture_of_the_subject_it_says_so_before_anything_loads(config, tiny_prepared, tmp_path):
+    rows = [replace(row, split="train") if row.role == "subject" else row for row in tables.read(tiny_prepared, Sample)]
+    tables.write(tmp_path / "prepared", Sample, rows)
+    with pytest.raises(TableError, match=r"no picture of the subject is held out.*set prepare.heldout above 0"):
+        run(config(), base=tmp_path, prepared=tmp_path / "prepared", trained=tmp_path, out=tmp_path / "out")
 
 
 def test_the_prompts_are_those_of_heldout_pictures(tiny_prepared, tiny_generated):

@@ -124,7 +124,7 @@ def test_what_was_said_is_remembered_and_no_model_is_asked_again(choice, tmp_pat
     assert not again.lack("a")
     assert again.lack("b")
     assert again.opinions("a", None) == said
-    assert "_eye" not in vars(again.embed)  # it was never loaded
+    assert "eye" not in vars(again.embed.sight)  # it was never loaded
     first.write(tmp_path / "first")
     again.write(tmp_path / "again")
     assert [file.read_bytes() for file in sorted((tmp_path / "first").iterdir())] == [

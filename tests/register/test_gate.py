@@ -111,6 +111,20 @@ def test_a_metric_without_a_better_side_makes_no_champion():
         assert gate.against(*both, silent, ASKED).words.endswith("heldout_loss does not say what is better")
 
 
+def test_pictures_values_of_another_metric_than_the_gates_crown_nobody():
+    other = replace(ASKED, metric="judged_right_subject")
+    found = gate.against(
+        readings(0.5, 0.5), readings(0.3, 0.3), score(metric="judged_right_subject", better="higher"), other
+    )
+    assert found.state == "open"
+    assert found.words.endswith("they keep heldout_loss of each picture, not judged_right_subject")
+
+
+def test_one_group_alone_crowns_nobody():
+    new, old = ([replace(each, group="g") for each in readings(value, value)] for value in (0.1, 0.5))
+    assert gate.against(new, old, score(), ASKED).state == "open"
+
+
 def test_what_must_not_be_published_needs_the_configurations_word():
     assert gate.publication("", ASKED).state == "met"
     found = gate.publication("not for publication", ASKED)

@@ -144,13 +144,25 @@ def test_muon_takes_matrices_and_adamw_the_rest():
 )
 def test_what_does_not_go_with_an_optimiser_is_refused(wanted, ema_decay, says):
     with pytest.raises(ConfigError, match=says):
-        descent.refuse_unfit(going(**wanted), ema_decay=ema_decay)
+        descent.refuse_unfit(going(**wanted), kind="lora", ema_decay=ema_decay)
+
+
+@pytest.mark.parametrize("kind", ["loha", "lokr"])
+def test_an_adapter_without_a_matrix_b_has_no_higher_rate_for_it(kind):
+    with pytest.raises(ConfigError, match=f"train.lora_plus: {kind} has no matrix B"):
+        descent.refuse_unfit(going(ADAMW, b_ratio=16.0), kind=kind, ema_decay=0.0)
+    descent.refuse_unfit(going(ADAMW), kind=kind, ema_decay=0.0)
+
+
+def test_schedule_free_needs_a_share_of_its_average():
+    with pytest.raises(ConfigError, match=r"betas\.0: .*greater than 0"):
+        optimisers.build({**FREE, "betas": [0.0, 0.99]})
 
 
 def test_what_goes_with_an_optimiser_is_not_refused():
-    descent.refuse_unfit(going(PRODIGY, kind="cosine"), ema_decay=0.9)
-    descent.refuse_unfit(going(FREE, b_ratio=16.0), ema_decay=0.0)
-    descent.refuse_unfit(going(ADAMW, kind="cosine_restarts", b_ratio=16.0, text_lr=0.2), ema_decay=0.9)
+    descent.refuse_unfit(going(PRODIGY, kind="cosine"), kind="lora", ema_decay=0.9)
+    descent.refuse_unfit(going(FREE, b_ratio=16.0), kind="lora", ema_decay=0.0)
+    descent.refuse_unfit(going(ADAMW, kind="cosine_restarts", b_ratio=16.0, text_lr=0.2), kind="lora", ema_decay=0.9)
 
 
 def test_an_unknown_optimiser_is_refused_by_name():

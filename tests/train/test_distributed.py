@@ -8,9 +8,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from pydantic import TypeAdapter
 
-from stages import machine, tables
+from stages import adapters, machine, tables
 from stages.errors import ConfigError, DarkroomError
 from stages.records import Point
 from stages.train import distributed, stage, trainer
@@ -252,20 +253,45 @@ def test_processes_that_see_different_checkpoints_do_not_train():
 def test_what_this_machine_or_batch_cannot_do_is_refused(tiny_training, others, message):
     config = tiny_training(**others)
     with pytest.raises(ConfigError, match=message):
-        trainer.refuse_unfit(config.trainer, batch=config.batch, quantised=False)
+        trainer.refuse_unfit(config.trainer, batch=config.batch, base="fp32")
 
 
 def test_a_quantised_base_is_not_shared_out(tiny_training):
     wanted = tiny_training(devices=2, strategy="fsdp").trainer
-    trainer.refuse_unfit(wanted, batch=4, quantised=False)
+    trainer.refuse_unfit(wanted, batch=4, base="fp32")
     with pytest.raises(ConfigError, match="fsdp cannot share out a quantised base; give ddp"):
-        trainer.refuse_unfit(wanted, batch=4, quantised=True)
+        trainer.refuse_unfit(wanted, batch=4, base="nf4")
+
+
+def test_over_a_base_of_fp16_the_loss_must_be_scaled(tiny_training, monkeypatch):
+    with pytest.raises(ConfigError, match=r"family\.precision: over a base of fp16 small gradients become 0"):
+        trainer.refuse_unfit(tiny_training().trainer, batch=4, base="fp16")
+    monkeypatch.setattr(machine, "device", lambda: "cuda")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    trainer.refuse_unfit(tiny_training(precision="16-mixed").trainer, batch=4, base="fp16")
+
+
+@pytest.mark.parametrize(
+    ("others", "idle"),
+    [
+        ({}, False),
+        ({"dropout": 0.1}, False),
+        ({"text_targets": ("q_proj",)}, True),
+        ({"adapter": {"name": "loha", "effective_conv2d": False}}, False),
+        ({"adapter": {"name": "loha", "effective_conv2d": False}, "dropout": 0.1}, True),
+    ],
+)
+def test_processes_do_not_wait_for_gradients_that_may_not_come(tiny_training, others, idle):
+    config = tiny_training(devices=2, **others)
+    assert adapters.may_idle(stage.wanted(config)) == idle
+    built = trainer.build([], config.trainer, steps=1, accumulate=1, clip=1.0, idle=idle)
+    assert built.strategy._ddp_kwargs.get("find_unused_parameters", False) == idle
 
 
 def test_more_gpus_than_there_are_is_refused(tiny_training, monkeypatch):
     monkeypatch.setattr(machine, "device", lambda: "cuda")
     with pytest.raises(ConfigError, match=r"train\.trainer\.devices: 2, and this machine has 0; give no more"):
-        trainer.refuse_unfit(tiny_training(devices=2).trainer, batch=4, quantised=False)
+        trainer.refuse_unfit(tiny_training(devices=2).trainer, batch=4, base="fp32")
 
 
 def test_an_unfit_batch_is_refused_before_anything_is_loaded(

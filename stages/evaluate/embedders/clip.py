@@ -5,17 +5,16 @@ Its numbers are those of the weights that conf/ names; papers often have others,
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages import pinned, vision
+from stages import vision
 from stages.config import settings
-from stages.evaluate import features
 from stages.evaluate.embedders import Texts
+from stages.evaluate.features import Seen
 from stages.images import Pixels
-from stages.vision import Eye, Reader, Weights
+from stages.vision import Reader, Weights
 
 
 @settings
@@ -35,15 +34,16 @@ class Clip:
 
     def __init__(self, config: Config) -> None:
         self._weights = config.weights
+        self._seen = Seen("clip", vision.clip(config.weights))
 
-    @cached_property
+    @property
     def identity(self) -> str:
         """See ``Embedder``."""
-        return f"clip {pinned.identity(self._weights)} {features.INPUT}"
+        return self._seen.identity
 
     def __call__(self, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
         """See ``Embedder``."""
-        return features.remembered(self.identity, pictures, self._look)
+        return self._seen(pictures)
 
     def read(self, texts: Sequence[str]) -> Texts:
         """See ``Reading``. A text too long is cut by the tokenizer, which keeps the end token whose place is pooled.
@@ -61,12 +61,5 @@ class Clip:
         return Texts(np.array(rows, dtype=np.float64), np.array(cut, dtype=np.bool_))
 
     @cached_property
-    def _eye(self) -> Eye:
-        return vision.load(self._weights, auto="CLIPVisionModelWithProjection")
-
-    @cached_property
     def _reader(self) -> Reader:
         return vision.load_reader(self._weights, auto="CLIPTextModelWithProjection")
-
-    def _look(self, pixels: Pixels) -> Any:
-        return self._eye.net(features.model_input(pixels, self._eye)).image_embeds[0]

@@ -15,6 +15,7 @@ from stages.config import settings
 from stages.evaluate import scores
 from stages.evaluate.evidence import Evidence
 from stages.evaluate.metrics import Metric
+from stages.evaluate.pictures import fingerprint
 from stages.images import Pixels
 from stages.records import Arm, Score
 
@@ -29,7 +30,7 @@ class Config:
 
 
 def build(config: Config) -> Metric:
-    """The metric: ``copy_rate``, over the subject's pictures."""
+    """The metric: ``copy_rate``, over the subject's pictures; nothing where those of training are all of one group."""
 
     def measured(evidence: Evidence) -> Iterator[Score]:
         drawn = evidence.pictures.by_arm(evidence.base, "subject")
@@ -38,11 +39,13 @@ def build(config: Config) -> Metric:
             return
         known = thumbnails([evidence.pictures.real(sample) for sample in training])
         groups = [sample.group for sample in training]
+        if not usual_distance(known, groups):  # nothing tells how near is too near
+            return
         shares = {
             arm: copied(_thumbnails_of(evidence, arm), known, groups, factor=config.factor).astype(np.float64)
             for arm in evidence.arms
         }
-        by = {"factor": config.factor, "side": SIDE, "training": sorted(sample.id for sample in training)}
+        by = {"factor": config.factor, "side": SIDE, "training": fingerprint(training)}
         for arm in evidence.adapters:
             question = evidence.question("copy_rate", arm, "lower", by=by)
             yield scores.paired(question, (shares[evidence.base], shares[arm]), scores.by_prompt(drawn), evidence.how)

@@ -1,9 +1,8 @@
 """The Fréchet distance between two sets of features, exact where there are fewer pictures than features.
 
-``fd_NAME`` bears the name of its features. There is no FID, which is that of Inception's: its authors publish the
-weights as pickles alone, no library without torchvision has the network, and one with other weights would not be FID. A
-distance falls with the number of pictures, so those of other numbers cannot be compared: beside it stands
-``fd_NAME_null``, that of as many real pictures which training saw, which no model is expected to beat.
+``fd_NAME`` bears the name of its features; Inception's has the field's, ``fid``. A distance falls with the number of
+pictures, so those of other numbers cannot be compared, and no FID of a few hundred pictures with a published one: beside it
+stands ``fd_NAME_null``, that of as many real pictures which training saw, which no model is expected to beat.
 """
 
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from stages.config import settings
 from stages.evaluate import scores
 from stages.evaluate.evidence import Evidence
 from stages.evaluate.metrics import Metric
+from stages.evaluate.pictures import fingerprint
 from stages.records import BASE, ROLES, Role, Score
 
 Features = NDArray[np.float64]  # float64[N, D]
@@ -56,15 +56,19 @@ def _of_arms(evidence: Evidence, embedder: str, role: Role, margin: float) -> It
 
 def _null(evidence: Evidence, embedder: str, role: Role) -> Iterator[Score]:
     """Real pictures of training against those held out, as many as were generated or as there are."""
-    seen = evidence.real(embedder, role, "train")[: len(evidence.pictures.by_arm(evidence.base, role))]
-    if len(seen) < 2:
+    samples = evidence.pictures.plain(role, "train")[: len(evidence.pictures.by_arm(evidence.base, role))]
+    if len(samples) < 2:
         return
-    clusters = scores.by_group(evidence.pictures.plain(role, "train")[: len(seen)])
-    question = evidence.question(f"{_name(embedder, role)}_null", BASE, "neither", by=evidence.by(embedder))
-    yield scores.landmark(question, distance(seen, evidence.real(embedder, role, "heldout")), clusters)
+    by = {**evidence.by(embedder), "training": fingerprint(samples)}
+    question = evidence.question(f"{_name(embedder, role)}_null", BASE, "neither", by=by)
+    seen = evidence.real(embedder, role, "train")[: len(samples)]
+    null = distance(seen, evidence.real(embedder, role, "heldout"))
+    yield scores.landmark(question, null, scores.by_group(samples))
 
 
 def _name(embedder: str, role: Role) -> str:
+    if embedder == "inception":
+        return "fid" if role == "subject" else "fid_prior"
     return f"fd_{embedder}" if role == "subject" else f"fd_prior_{embedder}"
 
 

@@ -48,7 +48,7 @@ def by_metric(scores: Sequence[Score], last: int) -> Mapping[str, list[Mark]]:
     for score in sorted(compared, key=lambda each: (each.metric, _step(each, last))):
         base, value = score.base or 0.0, score.adapter or 0.0
         marks = found.setdefault(score.metric, [Mark(step=0, value=base, low=base, high=base)])
-        low, high = base + (score.low or 0.0), base + (score.high or 0.0)
+        low, high = (value if end is None else base + end for end in (score.low, score.high))
         marks.append(Mark(step=_step(score, last), value=value, low=low, high=high))
     return found
 
@@ -65,7 +65,7 @@ def drawings(scores: Sequence[Score], last: int) -> list[Drawing]:
     if {each.arm for each in scores if each.delta is not None} <= {ADAPTER}:
         return []
     found = by_metric(scores, last)
-    distance = next((name for name in found if name.startswith(("fd_", "kid_", "cmmd_"))), None)
+    distance = next((name for name in found if name.startswith(("fid", "fd_", "kid_", "cmmd_"))), None)
     names = [name for name in (*LOSSES, distance) if name in found]
     return [_drawing(name, found[name], base=found[name][0].value) for name in names if name]
 

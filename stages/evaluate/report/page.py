@@ -8,9 +8,20 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from stages import tables
 from stages.evaluate import scores
 from stages.evaluate.pictures import Pictures
-from stages.evaluate.report import attributions, curves, funnel, grids, slices, suspects, thumbnails, verdict, words
+from stages.evaluate.report import (
+    attributions,
+    confusions,
+    curves,
+    funnel,
+    grids,
+    slices,
+    suspects,
+    thumbnails,
+    verdict,
+    words,
+)
 from stages.evaluate.report.sources import Sources
-from stages.records import ADAPTER, BASE, Item, PictureScore, Point, Recommendation, Score
+from stages.records import ADAPTER, BASE, Confusion, Item, PictureScore, Point, Recommendation, Score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +30,7 @@ class Judgement:
 
     scores: Sequence[Score]
     of_pictures: Sequence[PictureScore]
+    confusions: Sequence[Confusion]  # none where no judge knows classes
     chosen: Recommendation
     copy_factor: float | None  # of ``copy_rate``; None where that was not asked
 
@@ -52,6 +64,7 @@ def render(sources: Sources, found: Judgement, pictures: Pictures) -> str:
         suspects=suspects.pairs(pictures, chosen, found.copy_factor),
         worst=slices.worst(pictures, found.of_pictures, chosen),
         slices=slices.slices(pictures, found.of_pictures, chosen),
+        confusions=confusions.tables(found.confusions, chosen),
         curves=curves.drawings(found.scores, points[-1].step),
         training=curves.training(points),
         scores=[(score, scores.remark(score)) for score in sorted(found.scores, key=_by_id) if _is_final(score)],

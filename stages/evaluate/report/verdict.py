@@ -63,7 +63,7 @@ def _doubts(rows: Sequence[Score], those: Sequence[Score], plan: Plan) -> Iterat
         yield f"Few prompts: {plan.prompts} in all, and with fewer than {few} of a role nothing is said of other prompts"
     short = sorted({row.metric for row in those if row.unit != "picture" and scores.remark(row)})
     if short:
-        yield f"Intervals that may be too short, from fewer than {scores.FEW_CLUSTERS} groups: {', '.join(short)}"
+        yield f"Intervals from fewer than {scores.FEW_CLUSTERS} groups, true if others vary by the normal law: {', '.join(short)}"
     small = min((row.count for row in those), default=0)
     if small < FEW_PICTURES:
         yield f"Few pictures: as few as {small} behind a measure, so that only large differences show"

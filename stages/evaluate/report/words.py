@@ -8,8 +8,11 @@ from stages.records import ADAPTER, BASE, Arm, Score
 GLOSSES = {
     "heldout_loss": "denoising loss on real pictures of the subject that no training saw",
     "prior_loss": "the same on pictures without the subject, which must not get worse",
+    **{f"heldout_loss_{level:02}": f"the denoising loss {level} % of the way to noise" for level in range(5, 100, 10)},
     "fd_prior": "Fréchet distance to real pictures without the subject, which must not grow",
     "fd": "Fréchet distance between what is drawn and real pictures of the subject",
+    "fid": "the same by Inception; only with as many pictures could it be read beside a published one",
+    "fid_prior": "the same without the subject, which must not grow",
     "kid": "kernel distance to real pictures, right for few pictures too",
     "cmmd": "Gaussian discrepancy to real pictures",
     "precision": "share of drawn pictures that lie among the real ones",
@@ -24,10 +27,15 @@ GLOSSES = {
     "copy_rate": "share of drawn pictures that are near copies of training pictures",
     "judged_right_subject": "share of the subject's pictures that an independent judge finds right",
     "judged_right_prior": "the same for pictures without the subject",
+    "judged_f1": "macro F1 of what the judge sees against what all prompts asked: what is drawn in place of something else costs both",
+    "judged_brier": "how far the judge's probabilities are from what was asked (Brier), 0 to 2",
+    "judged_calibration": "how far the judge's confidence is from being right on these pictures (ECE)",
     "psnr_round_trip": "PSNR of the autoencoder alone, in dB: the ceiling of what any adapter reaches",
     "ssim_round_trip": "SSIM of the autoencoder alone: likewise",
     "psnr_image_to_image": "PSNR of held-out pictures, noised and denoised again, in dB",
     "ssim_image_to_image": "SSIM of the same",
+    "lpips_image_to_image": "how far the same are from what they were, to the eye (LPIPS)",
+    "lpips_round_trip": "LPIPS of the autoencoder alone: likewise a bound",
 }
 
 

@@ -1,14 +1,9 @@
-"""The picture's side of CLIP: alike is what could bear the same words. Radford et al., ICML 2021."""
+"""The picture's side of CLIP: alike is what could bear the same words."""
 
-from functools import cached_property
-
-import numpy as np
-from numpy.typing import NDArray
-
-from stages import pinned, vision
+from stages import vision
 from stages.config import settings
-from stages.images import Pixels
-from stages.vision import Eye, Weights
+from stages.measure.embeddings import Embedding, Unit
+from stages.vision import Weights
 
 
 @settings
@@ -18,23 +13,6 @@ class Config:
     weights: Weights
 
 
-def build(config: Config) -> "Clip":
+def build(config: Config) -> Embedding:
     """The model, loaded when it first sees a picture."""
-    return Clip(config)
-
-
-class Clip:
-    """An ``Embedding``."""
-
-    def __init__(self, config: Config) -> None:
-        self._weights = config.weights
-        self.identity = pinned.identity(config.weights)
-
-    @cached_property
-    def _eye(self) -> Eye:
-        return vision.load(self._weights, auto="CLIPVisionModelWithProjection")
-
-    def __call__(self, pixels: Pixels) -> NDArray[np.float32]:
-        """float32[D], of length 1."""
-        vector = self._eye.net(self._eye.input(pixels)).image_embeds[0].float().cpu().numpy()
-        return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
+    return Unit(vision.clip(config.weights))

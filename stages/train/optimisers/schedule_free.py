@@ -18,7 +18,9 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 class Config:
     """Of schedule-free AdamW."""
 
-    betas: tuple[Share, Share]  # how near the average training happens; what is kept of the gradient's squared mean
+    betas: tuple[
+        Annotated[float, Field(gt=0, lt=1)], Share
+    ]  # how near the average training happens; what is kept of the gradient's squared mean
     weight_decay: Annotated[float, Field(ge=0)]
 
 

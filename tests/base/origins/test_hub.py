@@ -1,5 +1,6 @@
 """A base of the hub, or a folder of this machine."""
 
+import re
 import shutil
 
 import pytest
@@ -16,6 +17,7 @@ ORIGIN = {
     "folder": "",
     "file": "",
     "variant": "",
+    "sha256": "",
     "parts": ["vae", "text_encoder", "tokenizer", "unet", "scheduler"],
 }
 
@@ -33,6 +35,19 @@ def test_a_local_folder_becomes_the_base_of_sd15(tiny_base, tmp_path):
         for folder in (tiny_base, tmp_path / "out")
     ]
     assert drawn[0] == drawn[1]
+
+
+def test_a_folder_that_changed_is_refused_where_its_digest_is_known(tiny_base, tmp_path, caplog):
+    mine = shutil.copytree(tiny_base, tmp_path / "mine")
+    caplog.set_level("INFO")
+    fetched(tmp_path / "out", folder=str(mine))
+    (known,) = re.findall(r"SHA-256 ([0-9a-f]{64}); in family\.origin\.sha256", caplog.text)
+    fetched(tmp_path / "again", folder=str(mine), sha256=known)
+    scheduler = mine / "scheduler" / "scheduler_config.json"
+    scheduler.write_text(scheduler.read_text() + "\n")
+    with pytest.raises(ModelError, match=r"mine: has the SHA-256 [0-9a-f]{64}, not that of family\.origin\.sha256"):
+        fetched(tmp_path / "other", folder=str(mine), sha256=known)
+    assert not (tmp_path / "other").exists()
 
 
 def test_pickled_weights_and_other_precisions_stay_where_they_are(tiny_base, tmp_path):

@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from stages.evaluate.metrics import copy_rate as copies
-from stages.evaluate.metrics.copy_rate import copied, nearest
+from stages.evaluate.metrics.copy_rate import Config, build, copied, nearest
+from stages.evaluate.scores import Question, Resampling
 
 
 def drawn(seed, count, width=384):
@@ -54,3 +57,33 @@ def test_the_nearest_is_named_with_its_distance():
     which, distances = nearest(np.array([[0.9, 0.0], [0.0, 0.5]]), training)
     assert which.tolist() == [1, 0]
     assert distances == pytest.approx([0.1, 0.5])
+
+
+def test_where_all_training_pictures_are_one_group_nothing_is_said_of_copies():
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
+    rows = [
+        SimpleNamespace(id=number, digest="", text="", group="page", prompt=str(number), seed=0) for number in range(4)
+    ]
+
+    def scored(groups):
+        training = [SimpleNamespace(**{**vars(row), "group": group}) for row, group in zip(rows, groups, strict=True)]
+        pictures = SimpleNamespace(
+            by_arm=lambda arm, role: rows,
+            training=lambda role: training,
+            real=lambda row: pixels[row.id],
+            drawn=lambda row: pixels[row.id],
+        )
+        evidence = SimpleNamespace(
+            pictures=pictures,
+            base="base",
+            adapters=["adapter"],
+            arms=["base", "adapter"],
+            how=Resampling(resamples=5, seed=0),
+            question=lambda metric, arm, better, *, by: Question(
+                metric=metric, arm=arm, better=better, margin=None, definition=""
+            ),
+        )
+        return list(build(Config(factor=0.5))(evidence))
+
+    assert [score.adapter for score in scored(["one", "other"] * 2)] == [1.0]
+    assert scored(["page"] * 4) == []

@@ -1,9 +1,13 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stages import plugins
 from stages.evaluate.metrics.frechet import distance, resampled
+from stages.evaluate.scores import Question, Resampling
 
 
 def with_covariance(rng, mean, root, count):
@@ -108,3 +112,31 @@ def test_the_distance_of_what_is_picked_is_that_of_those_pictures(width, reals):
 def test_what_is_picked_of_the_real_pictures_themselves_is_near_them():
     real = np.random.default_rng(0).standard_normal((30, 64))
     assert resampled(real, real)(np.arange(30)) == pytest.approx(0, abs=1e-6 * 2 * 64)
+
+
+def test_only_inceptions_distance_is_called_fid():
+    def question(metric, arm, better, *, by, margin=None):
+        return Question(metric=metric, arm=arm, better=better, margin=margin, definition=str(by))
+
+    rows = [
+        SimpleNamespace(prompt=str(number), seed=0, group=str(number), id=number, digest="", text="")
+        for number in range(6)
+    ]
+    evidence = SimpleNamespace(
+        embedders=["inception", "filters"],
+        comparable=lambda role: True,
+        base="base",
+        adapters=["adapter"],
+        how=Resampling(resamples=5, seed=0),
+        pictures=SimpleNamespace(by_arm=lambda arm, role: rows, plain=lambda role, split: rows),
+        by=lambda name: {"embedder": name},
+        question=question,
+        real=lambda name, role, split: two(len(split), count=6)[0],
+        drawn=lambda name, arm, role: two(len(arm), count=6)[0],
+    )
+    metric = plugins.build("stages.evaluate.metrics", {"name": "frechet", "margin": 0.1})
+    found = {score.id for score in metric(evidence)}
+    assert found == {
+        *("fid", "fid_null", "fid_prior", "fid_prior_null"),
+        *("fd_filters", "fd_filters_null", "fd_prior_filters", "fd_prior_filters_null"),
+    }

@@ -12,7 +12,7 @@ from stages import tables
 from stages.evaluate.pictures import Pictures
 from stages.evaluate.report.page import Judgement, render
 from stages.images import decode
-from stages.records import Frame, Item, PictureScore, Quality, Recommendation, Region, Ruling
+from stages.records import Confusion, Frame, Item, PictureScore, Quality, Recommendation, Region, Ruling
 
 PNG = "data:image/png;base64,"
 CREDITS = '<h2 id="credits">Credits</h2>'
@@ -41,7 +41,7 @@ def found(score, pictures):
         for arm, value in (("base", 0.5), ("adapter", 0.25))
         for each in (*pictures.plain("subject", "heldout"), *pictures.plain("prior", "heldout"))
     ]
-    return Judgement(scores=rows, of_pictures=losses, chosen=CHOSEN, copy_factor=0.5)
+    return Judgement(scores=rows, of_pictures=losses, confusions=[], chosen=CHOSEN, copy_factor=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +80,19 @@ def test_on_a_narrow_screen_every_number_of_a_score_keeps_its_name(html, parsed)
     names = ["base", "adapter", "adapter − base", "95 % interval", "pictures", "better is"]
     assert re.findall('data-label="(.*?)"', table) == names * 2
     assert "@media (max-width: 800px)" in html
+
+
+def test_what_the_judge_took_for_what_is_shown_for_the_base_and_the_chosen_arm(html, sources, found, pictures):
+    rows = [
+        Confusion(id=f"{arm} {asked} {seen}", arm=arm, asked=asked, seen=seen, count=count)
+        for arm, asked, seen, count in (("base", "a", "b", 7), ("adapter", "a", "a", 41), ("adapter", "<c>", "a", 3))
+    ]
+    page = render(sources, replace(found, confusions=rows), pictures)
+    assert "What the judge took the pictures for" in page
+    assert page.count('<table class="confusions">') == 2
+    assert '<td class="n"><b>41</b></td>' in page
+    assert '<th scope="row">&lt;c&gt;</th>' in page
+    assert "What the judge took the pictures for" not in html
 
 
 def test_hostile_titles_and_addresses_are_escaped(html, parsed):
@@ -162,7 +175,7 @@ def test_the_page_knows_the_dark_and_paper(html):
 def test_every_score_has_its_numbers_and_its_verdict(html):
     rows = [re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", row)).strip() for row in html.split("<tr>")]
     assert (
-        "heldout_loss denoising loss on real pictures of the subject that no training saw 0.1235 0.1 -0.02346 -0.03 … -0.01 3 lower better (only 3 groups: the interval may be too short)"
+        "heldout_loss denoising loss on real pictures of the subject that no training saw 0.1235 0.1 -0.02346 -0.03 … -0.01 3 lower better (only 3 groups: true if others vary by the normal law)"
         in rows
     )
     assert any(

@@ -54,7 +54,7 @@ def test_every_reason_for_doubt_is_given(score):
     doubts = " ".join(verdict.of(rows, END, PLAN).doubts)
     for words in (
         "Few prompts: 2 in all",
-        "too short, from fewer than 5 groups: heldout_loss",
+        "from fewer than 5 groups, true if others vary by the normal law: heldout_loss",
         "as few as 3",
         "best of 2",
     ):
