@@ -21,8 +21,9 @@ cores are the best round's. On a shared machine the second is the one to compare
 
 What does not favour us: the scripts keep no checkpoint and no held-out loss while measured, ours do as configured; the
 script of sd15 hands ``clip_grad_norm_`` an iterator that is spent and so clips nothing, ours clips as those of sdxl and flux
-do. What does not favour them: the environment has no torchvision, which the scripts want for resizing, cropping and turning pictures into tensors;
-where it cannot be imported, ``Pictures`` below stands in for it, with Pillow and torch as torchvision itself has it.
+do. What does not favour them: the environment has no torchvision, which the scripts want for resizing, cropping and turning
+pictures into tensors; where it cannot be imported, ``Pictures`` below stands in for it, with Pillow and torch as torchvision
+itself has it.
 """
 
 import argparse
