@@ -334,7 +334,7 @@ class Slice:
     trained: int  # pictures to train on
     learned: float  # mean log of adapter's over base's loss of the held-out pictures; the lower, the more
     rest: float  # the same of all others
-    effect: float  # ``learned`` minus ``rest``, in standard deviations of single pictures
+    effect: float  # how far it is behind the rest, in standard deviations of single pictures
     p: float  # probability of so much by chance, one-sided
     q: float  # ``p`` adjusted for the number of slices that were tested
     flagged: bool

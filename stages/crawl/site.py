@@ -41,6 +41,8 @@ RESERVED = [{"location": "/reserved/", "tdm-reservation": 1}]  # tdmrep.json
 LARGEST = 384  # pixels of a view's long side
 SUBJECT = "hubble_deep_field"  # what the adapter learns: no shipped base has seen it
 TILES = (4, 3)  # across and down: each part of the subject's photograph is a page
+UPRIGHT = ("", 0)  # what a digit's words say of how it lies, and by how many right angles it is turned, anticlockwise
+TURNS = (("right turned ", 3), ("left turned ", 1))  # within what the base's text encoder reads of a caption
 KNOWN = ("chelsea", "coffee", "coins", "grass", "gravel", "immunohistochemistry", "rocket")  # what the base knows
 
 
@@ -281,24 +283,29 @@ def _broken(view: Shown) -> list[Shown]:
 def _digit_pages(*, turned: bool) -> Site:
     """Twelve digits on a page: all nines on pages of their own, the others mixed, of each twenty-four that the base knows.
 
-    Where they are ``turned``, every other nine lies on its side, and each has a page of its own.
+    Where they are ``turned``, every nine is turned by a right angle, left and right by turns, and has a page of its own:
+    two kinds, both as foreign to a base that knows upright digits. They come shuffled, for the wheel has them writer by
+    writer, and the first handful would be all alike.
     """
     pixels, labels = specimens.digits()
     reserved = specimens.reserved_digits(labels)
     nines = np.flatnonzero(labels == 9)
     others = np.stack([np.flatnonzero((labels == digit) & ~reserved)[:24] for digit in range(9)]).T.ravel()
     site: Site = {}
+    if turned:
+        nines = np.random.default_rng(0).permutation(nines)
     for name, places in (("nine", nines), ("others", others)):
-        on_page = 1 if turned and name == "nine" else 12
+        is_turned = turned and name == "nine"
+        on_page = 1 if is_turned else 12
         for page, start in enumerate(range(0, len(places), on_page), 1):
             figures, files = "", {}
+            way, quarters = TURNS[page % 2] if is_turned else UPRIGHT
             for place in places[start : start + on_page]:
                 word = specimens.DIGITS[labels[place]]
                 path = f"/{word}/{place:04d}.png"
-                lies = turned and name == "nine" and page % 2 == 0
-                shown = np.ascontiguousarray(np.rot90(pixels[place])) if lies else pixels[place]
+                shown = np.ascontiguousarray(np.rot90(pixels[place], quarters))
                 files[path] = Resource(body=encode_png(shown), type="image/png")
-                figures += f'<img src="{path}" alt="a {"lying " if lies else ""}handwritten digit {word}">'
+                figures += f'<img src="{path}" alt="a {way}handwritten digit {word}">'
             head = f'<link rel="license" href="{DIGITS_LICENCE}"><meta name="author" content="E. Alpaydin, C. Kaynak">'
             site |= {f"/pages/{name}-{page}.html": _html("Handwritten digits", figures, head=head), **files}
     return site

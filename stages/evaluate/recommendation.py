@@ -21,8 +21,8 @@ class Preference:
     ceilings: dict[str, Annotated[float, Field(ge=0)]]  # of scores: more is too much
 
 
-def of(scores: Sequence[Score], evidence: Evidence, metric: Metric, preference: Preference) -> Recommendation:
-    """The arm to take, with the reason.
+def of(scores: Sequence[Score], evidence: Evidence, metric: Metric | None, preference: Preference) -> Recommendation:
+    """The arm to take, with the reason; the end of training where ``metric``, by which to choose, was not asked for.
 
     The choice is made on the held-out pictures by which it is then judged, so its score flatters a little: the more
     checkpoints, the more. Where a checkpoint is not clearly worse than the best one, by the interval of their paired
@@ -30,7 +30,7 @@ def of(scores: Sequence[Score], evidence: Evidence, metric: Metric, preference: 
     """
     known = {(score.metric, score.arm): score for score in scores}
     candidates = [arm for arm in evidence.adapters if (preference.by, arm) in known]
-    if not candidates:
+    if metric is None or not candidates:
         return Recommendation(id=ADAPTER, reason=f"the end of training: {preference.by} was not measured")
     faults = {arm: _faults(known, arm, preference) for arm in candidates}
     sound = [arm for arm in candidates if not faults[arm]]

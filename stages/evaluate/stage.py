@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from stages import machine, plugins, tables
 from stages.config import settings
@@ -39,15 +39,6 @@ class Config:
     seed: int
     threads: Annotated[int, Field(gt=0)]  # of torch: another number gives other bits
 
-    @model_validator(mode="after")
-    def _recommends_by_what_is_measured(self) -> Self:
-        """Refuse before the first picture is measured what could not be chosen by in the end."""
-        if self.recommend.metric not in self.metrics:
-            raise ValueError(
-                f"recommend.metric is {self.recommend.metric!r}, which metric={sorted(self.metrics)} leaves out"
-            )
-        return self
-
 
 def run(
     config: Config,
@@ -73,7 +64,7 @@ def run(
         name: plugins.build("stages.evaluate.metrics", choice) for name, choice in sorted(config.metrics.items())
     }
     rows = [score for metric in metrics.values() for score in metric(evidence)]
-    chosen = recommendation.of(rows, evidence, metrics[config.recommend.metric], config.recommend)
+    chosen = recommendation.of(rows, evidence, metrics.get(config.recommend.metric), config.recommend)
     of_pictures = list(evidence.of_pictures())
     confusions = [
         row for metric in metrics.values() if isinstance(metric, Sorting) for row in metric.confusions(evidence)

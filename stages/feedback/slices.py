@@ -1,4 +1,4 @@
-"""Declared slices: which kinds of pictures are looked at one by one. Nothing is discovered, so little is chance."""
+"""Declared slices: which kinds of pictures are looked at one by one. None is sought by its losses, so little is chance."""
 
 import re
 from collections import Counter
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from stages.licences import OWN, TERMS
 from stages.records import Item, Region
 
-Column = Literal["bucket", "source", "licence", "word", "face"]
+Column = Literal["bucket", "source", "licence", "word", "theme", "face"]
 Traits = Mapping[Column, frozenset[str]]  # what one picture has in each column: several words, one bucket
 
 # Words that say nothing of what a picture shows; shorter ones than three letters are none either.

@@ -2,8 +2,9 @@
 
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -14,8 +15,9 @@ from pydantic import Field
 from stages import rights, tables
 from stages.config import settings
 from stages.errors import TableError
-from stages.feedback import advice, significance, slices
-from stages.feedback.slices import Column, Traits
+from stages.feedback import advice, significance, slices, themes
+from stages.feedback.shortfall import Losses, shortfalls
+from stages.feedback.slices import Column
 from stages.records import (
     ADAPTER,
     BASE,
@@ -46,6 +48,7 @@ class Config:
     pairs: tuple[tuple[Column, Column], ...]
     large_face: Annotated[float, Field(gt=0, lt=1)]  # share of the picture
     min_face_score: Annotated[float, Field(ge=0, le=1)]
+    themes: Count  # at most
     min_pictures: Count  # held out, in a slice and in the rest
     min_groups: Count  # likewise
     false_alarms: Annotated[float, Field(gt=0, lt=1)]  # share of what is flagged
@@ -78,18 +81,19 @@ def run(
 ) -> Report:
     """Write every tested ``Slice``, and a ``Request`` and ``Weight`` rows where some are flagged.
 
-    What counts of a picture is log(adapter's loss / base's loss), so that one that is hard for both is not taken for one
-    that was not taught. It asks for pictures to be found, and never reads what was generated.
+    What counts of a picture is the adapter's loss beside the base's (see ``shortfall``), so that one that is hard for both
+    is not taken for one that was not taught. It asks for pictures to be found, and never reads what was generated.
 
     Raises:
         TableError: when evaluate left no loss of single pictures by base and adapter, or one that is not above 0.
     """
     (ruling,) = tables.read(cleaned, Ruling)
     pictures = _pictures(config, ruling, crawled, frames, measured, prepared)
-    learned = log_ratios(tables.rows(evaluated, PictureScore), config.metric)
-    heldout = [each for each in pictures if each.sample.id in learned]
+    known = log_losses(tables.rows(evaluated, PictureScore), config.metric)
+    heldout = [each for each in pictures if each.sample.id in known]
+    losses = Losses(*np.array([known[each.sample.id] for each in heldout]).reshape(-1, 2).T)
     trained = [each for each in pictures if each.sample.split == "train"]
-    tested = flagged(heldout, trained, learned, config)
+    tested = flagged(heldout, trained, losses, config)
     behind = [each for each in tested if each.flagged]
     by_slice = {each.id: _weight(each, config) for each in behind}
     weights = advice.weights({each.sample.frame: each.slices for each in trained}, by_slice) if behind else {}
@@ -108,8 +112,8 @@ def run(
     }
 
 
-def log_ratios(scores: Iterable[PictureScore], metric: str) -> dict[str, float]:
-    """log(adapter / base) by the id of each held-out sample: 0 where nothing was learned, below where something was."""
+def log_losses(scores: Iterable[PictureScore], metric: str) -> dict[str, tuple[float, float]]:
+    """The logarithms of base's and adapter's loss by the id of each held-out sample."""
     by_arm: dict[str, dict[str, float]] = {BASE: {}, ADAPTER: {}}
     for score in scores:
         if score.metric == metric and score.arm in by_arm:
@@ -120,40 +124,36 @@ def log_ratios(scores: Iterable[PictureScore], metric: str) -> dict[str, float]:
             f"feedback.metric: evaluate left no {metric!r} above 0 for each held-out picture by base and adapter; "
             "name one that it has, as heldout_loss"
         )
-    return {sample: math.log(adapter[sample] / base[sample]) for sample in base}
+    return {sample: (math.log(base[sample]), math.log(adapter[sample])) for sample in base}
 
 
-def flagged(
-    heldout: Sequence[Picture], trained: Sequence[Picture], learned: Mapping[str, float], config: Config
-) -> list[Slice]:
-    """Every slice with enough support, tested against the rest; of slices that hold the same pictures, the first by name."""
-    values_N = np.array([learned[each.sample.id] for each in heldout])
+def flagged(heldout: Sequence[Picture], trained: Sequence[Picture], losses: Losses, config: Config) -> list[Slice]:
+    """Every slice with enough support, tested against the rest; of slices that hold the same pictures, the first by name.
+
+    ``losses`` are those of ``heldout``, in its order.
+    """
     groups = [each.sample.group for each in heldout]
     members = _supported(heldout, groups, config)
     if not members:
         return []
-    names, members_NM = list(members), np.stack(list(members.values()), axis=1)
-    p_M = significance.p_values(values_N, groups, members_NM, resamples=config.resamples, seed=config.seed)
+    members_NM = np.stack(list(members.values()), axis=1)
+    effect_M, p_M = shortfalls(losses, groups, members_NM, resamples=config.resamples, seed=config.seed)
     q_M = significance.q_values(p_M)
-    spread = float(values_N.std()) or 1.0
-    rows = []
-    for place, name in enumerate(names):
-        inside, outside = (float(values_N[side].mean()) for side in (members[name], ~members[name]))
-        rows.append(
-            Slice(
-                id=name,
-                samples=tuple(each.sample.id for each in heldout if name in each.slices),
-                groups=_groups(groups, members[name]),
-                trained=sum(name in each.slices for each in trained),
-                learned=inside,
-                rest=outside,
-                effect=(inside - outside) / spread,
-                p=float(p_M[place]),
-                q=float(q_M[place]),
-                flagged=bool(q_M[place] <= config.false_alarms and inside > outside),
-            )
+    return [
+        Slice(
+            id=name,
+            samples=tuple(each.sample.id for each in heldout if name in each.slices),
+            groups=_groups(groups, inside),
+            trained=sum(name in each.slices for each in trained),
+            learned=float(losses.learned[inside].mean()),
+            rest=float(losses.learned[~inside].mean()),
+            effect=float(effect),
+            p=float(p),
+            q=float(q),
+            flagged=bool(q <= config.false_alarms and effect > 0),
         )
-    return rows
+        for (name, inside), effect, p, q in zip(members.items(), effect_M, p_M, q_M, strict=True)
+    ]
 
 
 def _supported(heldout: Sequence[Picture], groups: Sequence[str], config: Config) -> dict[str, Members]:
@@ -180,16 +180,25 @@ def _pictures(
     items, stills = tables.by_id(crawled, Item), tables.by_id(frames, Frame)
     quality = tables.by_id(measured, Quality)
     plain = [each for each in tables.rows(prepared, Sample) if each.role == "subject" and not each.variant]
-    return [
-        Picture(sample=sample, slices=frozenset(slices.of(traits, config.columns, config.pairs)))
-        for sample in plain
-        for traits in [
-            _traits(sample, rights.as_ruled(items[stills[sample.frame].item], ruling), quality[sample.frame], config)
-        ]
-    ]
+    theme_of = _themes([sample.text for sample in plain], config)
+    found = []
+    for sample in plain:
+        item = rights.as_ruled(items[stills[sample.frame].item], ruling)
+        traits = _traits(sample, item, quality[sample.frame], config) | {"theme": theme_of[sample.text]}
+        found.append(Picture(sample=sample, slices=frozenset(slices.of(traits, config.columns, config.pairs))))
+    return found
 
 
-def _traits(sample: Sample, item: Item, quality: Quality, config: Config) -> Traits:
+def _themes(texts: Sequence[str], config: Config) -> dict[str, frozenset[str]]:
+    """The theme of each of ``texts``, or none; sought only where a slice is made of it."""
+    if "theme" not in {*config.columns, *chain.from_iterable(config.pairs)}:
+        return dict.fromkeys(texts, frozenset())
+    found = themes.themes(texts, most=config.themes, seed=config.seed)
+    return {text: frozenset([theme] if theme else []) for text, theme in found.items()}
+
+
+def _traits(sample: Sample, item: Item, quality: Quality, config: Config) -> dict[Column, frozenset[str]]:
+    """What a picture has in each column but its theme, which is a matter of all captions together."""
     face = slices.face(
         quality.faces, quality.width * quality.height, large=config.large_face, min_score=config.min_face_score
     )

@@ -57,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def loop(most: int, overrides: Sequence[str], reproduce: Reproduce) -> None:
     """At most ``most`` rounds, and a table of them at the end, and of what was done when one fails."""
-    before: State | None = None
+    made: list[State] = []
     lines = [HEAD]
     try:
         for number in range(1, most + 1):
@@ -65,14 +65,15 @@ def loop(most: int, overrides: Sequence[str], reproduce: Reproduce) -> None:
             reproduce([*overrides, *follow])
             how = judging()
             now = progress.read(DATA, how.metric)
-            gained, rest = compared(before, now, how)
-            lines.append(line(number, now, gained, rest))
-            why = progress.stop(now, gained, is_first=before is None, is_last=number == most)
+            gained, rest = compared(made[-1] if made else None, now, how)
+            lines.append(line(str(number), now, gained, rest))
+            why = progress.stop(now, gained, is_first=not made, is_last=number == most)
             if why:
+                lines += [line("all", now, *compared(made[0], now, how))] if number > 2 else []
                 lines.append(f"stopped after round {number}: {why}")
                 return
             handed_over()
-            before = now
+            made.append(now)
     finally:
         sys.stdout.write("\n".join(lines) + "\n")
 
@@ -90,10 +91,10 @@ def compared(before: State | None, now: State, how: Judging) -> tuple[Gain | Non
 HEAD = f"{'round':>5} {'trained':>8} {'held out':>9}  {'loss of what was behind':26} {'of the rest':26} flagged"
 
 
-def line(number: int, now: State, gained: Gain | None, rest: Gain | None) -> str:
-    """One round, as the columns of ``HEAD``: losses are factors on those of the round before."""
+def line(number: str, now: State, gained: Gain | None, rest: Gain | None) -> str:
+    """One round, as the columns of ``HEAD``: losses are factors on those of the round before, of "all" on the first's."""
     named = ", ".join(f"{each.id} ({each.effect:.2f} sd, q {each.q:.4f})" for each in now.flagged) or "nothing"
-    return f"{number:5} {now.trained:8} {len(now.losses):9}  {_factor(gained):26} {_factor(rest):26} {named}"
+    return f"{number:>5} {now.trained:8} {len(now.losses):9}  {_factor(gained):26} {_factor(rest):26} {named}"
 
 
 def _factor(gained: Gain | None) -> str:

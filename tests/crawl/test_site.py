@@ -1,5 +1,6 @@
 """The sample web site is always the same, and has the traps that it promises."""
 
+import re
 import subprocess
 import sys
 import urllib.error
@@ -24,7 +25,7 @@ def get(address, path):
         return answer.status, answer.headers["Content-Type"], answer.read()
 
 
-@pytest.mark.parametrize("kind", ["photographs", "digits"])
+@pytest.mark.parametrize("kind", ["photographs", "digits", "turned digits"])
 def test_building_twice_gives_the_same_bytes(kind):
     assert site.build(kind) == site.build(kind)
 
@@ -150,3 +151,14 @@ def test_the_site_of_digits_shows_every_reserved_nine_and_no_other_reserved_digi
     assert {place for place in shown if labels[place] == 9} == set(np.flatnonzero(labels == 9).tolist())
     assert not [place for place in shown if reserved[place] and labels[place] != 9]
     assert len(shown) == 9 * 24 + int((labels == 9).sum())
+
+
+@pytest.mark.parametrize(("way", "back"), [("left", 3), ("right", 1)])
+def test_turned_nines_are_the_nines_of_the_wheel_turned_as_their_words_say(way, back):
+    turned, digits = site.build("turned digits"), specimens.digits()[0]
+    pages_of = [each.body.decode() for path, each in turned.items() if path.startswith("/pages/nine-")]
+    shown = [re.search(rf'src="(/nine/(\d+)\.png)" alt="a {way} turned', text) for text in pages_of]
+    found = [(match[1], int(match[2])) for match in shown if match]
+    assert len(found) == 90
+    for path, place in found:
+        assert (np.rot90(decode(turned[path].body), back) == digits[place]).all()

@@ -91,6 +91,11 @@ def test_what_was_not_measured_is_said():
     assert (found.id, found.reason) == ("adapter", "the end of training: loss was not measured")
 
 
+def test_without_the_part_that_could_be_asked_again_the_end_of_training_is_taken():
+    found = recommendation.of([score("loss", "step-2", 0.1)], Evidence({"step-2": 0.1}), None, PREFERENCE)
+    assert (found.id, found.reason) == ("adapter", "the end of training: loss was not measured")
+
+
 @pytest.mark.parametrize(("better", "expected"), [("lower", "step-2"), ("higher", "step-4")])
 def test_better_may_be_more(better, expected):
     values = {"step-2": 0.1, "step-4": 0.9}

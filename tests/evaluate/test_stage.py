@@ -56,11 +56,6 @@ def config():
     return build
 
 
-def test_a_checkpoint_cannot_be_recommended_by_what_is_not_measured(config):
-    with pytest.raises(ValueError, match=r"recommend.metric is 'heldout_loss', which metric=\['kid'\] leaves out"):
-        config(metrics={"kid": {"name": "kid"}})
-
-
 def test_other_pixels_words_or_noise_define_another_number(folders, tmp_path):
     plain = Pictures(folders["prepared"], folders["generated"])
     rows = tables.read(folders["prepared"], Sample)

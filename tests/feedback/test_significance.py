@@ -5,7 +5,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from stages.feedback.significance import p_values, q_values
+from stages.feedback.significance import contrasts, p_values, q_values, residuals
 
 SLICES = 8
 
@@ -20,7 +20,8 @@ def simulated(rng, *, groups=24, per_group=3, effect=0.0):
 
 
 def run(values, groups, members, resamples=199, seed=0):
-    return p_values(values, list(groups), members, resamples=resamples, seed=seed)
+    against_the_rest = contrasts(members, np.zeros(len(values)))
+    return p_values(values, list(groups), against_the_rest, resamples=resamples, seed=seed)
 
 
 def test_p_is_the_share_of_all_permutations_of_pictures_that_stand_alone():
@@ -69,6 +70,32 @@ def test_a_slice_a_standard_deviation_behind_is_mostly_found():
 def test_values_that_are_all_the_same_are_no_sign_of_anything():
     values, groups, members = simulated(np.random.default_rng(0))
     assert (run(np.ones_like(values), groups, members) == 1).all()
+
+
+def test_a_contrast_beside_nothing_is_the_difference_of_means():
+    values, _, members = simulated(np.random.default_rng(3))
+    plain = [values[inside].mean() - values[~inside].mean() for inside in members.T]
+    assert values @ contrasts(members, np.full(len(values), 7.0)) == pytest.approx(plain)
+
+
+def test_a_contrast_beside_a_line_is_the_coefficient_of_least_squares():
+    rng = np.random.default_rng(4)
+    values, _, members = simulated(rng)
+    known = values + rng.standard_normal(len(values)) + members[:, 1]
+    for inside, found in zip(members.T, residuals(values, known) @ contrasts(members, known), strict=True):
+        columns = np.stack([np.ones_like(known), known, inside], axis=1)
+        assert found == pytest.approx(np.linalg.lstsq(columns, values)[0][2])
+
+
+def test_a_slice_that_the_line_tells_from_the_rest_has_no_contrast():
+    inside = np.arange(6) < 3
+    assert (contrasts(inside[:, None], inside.astype(float)) == 0).all()
+
+
+def test_residuals_of_a_line_are_nothing_and_of_a_constant_what_the_mean_leaves():
+    values = np.array([1.0, 2.0, 6.0])
+    assert residuals(3 - 2 * values, values) == pytest.approx([0, 0, 0])
+    assert residuals(values, np.ones(3)) == pytest.approx([-2, -1, 3])
 
 
 def test_q_is_that_of_the_worked_example():

@@ -7,7 +7,7 @@ import pytest
 
 from stages import tables
 from stages.errors import TableError
-from stages.feedback.stage import Config, log_ratios, run
+from stages.feedback.stage import Config, log_losses, run
 from stages.records import Frame, Item, PictureScore, Quality, Region, Request, Ruling, Sample, Slice, Weight
 from stages.shards import Place
 
@@ -21,6 +21,7 @@ def config(**others):
         "pairs": (("word", "bucket"),),
         "large_face": 0.05,
         "min_face_score": 0.5,
+        "themes": 4,
         "false_alarms": 0.1,
         "seed": 0,
     }
@@ -145,6 +146,15 @@ def test_slices_of_the_same_pictures_are_one_test(found):
     assert set(tables.by_id(out, Slice)) == {"word=lying", "word=standing"}
 
 
+def test_captions_whose_words_are_alike_are_a_slice_that_is_asked_for_by_its_words(found):
+    rows = [picture(n, f"a standing nine by {'abc'[n % 3]}ert", "heldout", 0.5 + 0.01 * (n % 7)) for n in range(20)]
+    rows += [picture(n, "a lying nine on paper", "heldout", 0.9 + 0.01 * (n % 7)) for n in range(20, 30)]
+    out, _ = found(rows, columns=("theme",), pairs=(), themes=2)
+    assert [row.id for row in tables.read(out, Slice) if row.flagged] == ["theme=lying paper"]
+    (request,) = tables.read(out, Request)
+    assert set(request.words) == {"lying", "nine", "paper"}
+
+
 def test_faces_and_sites_are_slices_too_and_a_site_is_where_to_look(found):
     face = Region(left=0, top=0, width=40, height=40, score=1.0, landmarks=())
     rows = pictures(behind=0.5)[:20]
@@ -182,7 +192,7 @@ def test_the_same_tables_give_the_same_bytes(found):
 )
 def test_a_metric_that_pictures_do_not_have_is_refused(scores):
     with pytest.raises(TableError, match=r"feedback\.metric: evaluate left no 'heldout_loss' above 0"):
-        log_ratios(scores, "heldout_loss")
+        log_losses(scores, "heldout_loss")
 
 
 def test_other_metrics_and_checkpoints_do_not_count():
@@ -192,4 +202,4 @@ def test_other_metrics_and_checkpoints_do_not_count():
         score("a", "step-1", 9.0),
         score("a", "base", 5.0, "x"),
     ]
-    assert log_ratios(rows, "heldout_loss") == {"a": pytest.approx(math.log(0.5))}
+    assert log_losses(rows, "heldout_loss") == {"a": pytest.approx((math.log(2.0), 0.0))}

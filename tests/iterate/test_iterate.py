@@ -82,6 +82,13 @@ def test_it_says_by_how_much_the_flagged_pictures_and_the_others_changed(looped)
     assert "word=lying (1.60 sd, q 0.0040)" in said
 
 
+def test_after_three_rounds_it_says_what_they_were_worth_in_all(looped):
+    made = [(losses(0.9), True), (losses(0.6), True), (losses(0.45, of_rest=0.8), False)]
+    (whole,) = [line for line in looped(made)[0].splitlines() if line.startswith("  all ")]
+    assert "x 0.500 (0.500 … 0.500)    x 2.000 (2.000 … 2.000)" in whole
+    assert "  all " not in looped(made[:2], most=2)[0]
+
+
 def test_it_stops_where_nothing_was_gained(looped):
     said, given = looped([(losses(0.9), True), (losses(0.91), True), (losses(0.4), False)])
     assert "stopped after round 2: nothing was gained" in said
