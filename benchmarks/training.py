@@ -12,16 +12,18 @@ it. Weights are random and lie in one folder that both sides read. Pictures, cap
 AdamW, precision and threads are the same. Three sides, each in a process of its own, in turn, for as many rounds as asked:
 
     theirs    the script as it is; it encodes pictures and captions in every step, as it does unless told otherwise
-    uncached  our training, made to decode and encode its pictures and captions in every step, too
+    uncached  our training, made to encode its pictures and captions in every step, too; it decodes the files in every step
+              where the script does, and for flux once, as that script
     shipped   our training as it ships: ``encode`` has done that once, and its seconds stand beside
 
 A step lasts from one return of the optimiser to the next, the first two left out. Its seconds on the wall and of all
 cores are the best round's. On a shared machine the second is the one to compare. ``peak_gb`` is the process's own.
 
 What does not favour us: the scripts keep no checkpoint and no held-out loss while measured, ours do as configured; the
-scripts of sd15 and sdxl hand ``clip_grad_norm_`` an empty iterator and so clip nothing, ours clips. What does not favour
-them: the environment has no torchvision, which the scripts want for resizing, cropping and turning pictures into tensors;
-where it cannot be imported, ``Pictures`` below stands in for it, with Pillow and torch as torchvision itself has it.
+script of sd15 hands ``clip_grad_norm_`` an iterator that is spent and so clips nothing, ours clips as those of sdxl and flux
+do. What does not favour them: the environment has no torchvision, which the scripts want for resizing, cropping and turning
+pictures into tensors; where it cannot be imported, ``Pictures`` below stands in for it, with Pillow and torch as torchvision
+itself has it.
 """
 
 import argparse
@@ -35,6 +37,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -188,9 +191,15 @@ def encode_in_every_step() -> None:
     samples = {sample.text: sample for sample in tables.read(prepared, Sample)}
     ours = trainer.build
 
+    def pixels_of(text: str) -> Any:
+        return decode(shards.read(prepared, samples[text].place))
+
+    if yaml.safe_load(Path("params.yaml").read_text())["train"]["family"] == "flux":
+        pixels_of = cache(pixels_of)  # its script reads all pictures before the first step
+
     class Encoding(lightning.Callback):
         def on_train_batch_start(self, _: Any, module: Any, batch: Any, batch_idx: int) -> None:
-            pixels = [decode(shards.read(prepared, samples[text].place)) for text in batch.texts]
+            pixels = [pixels_of(text) for text in batch.texts]
             batch.latents_BCHW.copy_(module.family.encode_pictures(np.stack(pixels)))
             for name, value in module.family.encode_prompts(batch.texts).items():
                 batch.conditions[name].copy_(value)

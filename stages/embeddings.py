@@ -73,7 +73,7 @@ def heldout_losses(family: Family, embeddings: Embeddings, sample: Sample, *, se
         with torch.no_grad():
             words = family.encode_prompts([sample.text])
         conditions = {**conditions, **{name: value[0] for name, value in words.items()}}
-    device = family.denoiser.device
+    device = next(family.denoiser.parameters()).device  # diffusers' own walks through all modules for it
     there = {name: value.to(device) for name, value in conditions.items()}
     seed = denoising.picture_seed(seed, sample.id)
     losses: list[float] = denoising.fixed_loss(family, latents.to(device), there, seed=seed).tolist()

@@ -52,7 +52,7 @@ class Architecture:
     pipelines: tuple[str, str]  # diffusers' classes: from words, and from words and a picture
     parts: Mapping[str, str]  # package and class of each part, by its name in the folder
     process: Callable[[Any], Process]  # of the scheduler
-    conditions: Callable[..., dict[str, Tensor]]  # of prompts, by a pipeline that has its text parts; see ``told``
+    conditions: Callable[..., dict[str, Tensor]]  # of prompts, by ``Folder``; see ``_told``
     predict: Callable[[Any, Tensor, Tensor, Conditions], Tensor]  # see ``Family``; the first is the denoiser
     picture_conditions: Callable[[Sample], dict[str, Tensor]] = _nothing
     most_tokens: Mapping[str, int] = field(default_factory=dict)  # that T5 is given, by the name of its tokenizer
@@ -165,7 +165,7 @@ class Pipeline:
 
     def encode_prompts(self, prompts: Sequence[str]) -> dict[str, Tensor]:
         """See ``Family``."""
-        conditions = self._architecture.conditions(self._words, prompts, **self._told)
+        conditions = self._architecture.conditions(self._parts, prompts, **self._told)
         return {name: value.float() for name, value in conditions.items()}
 
     def tokens_lost(self, prompts: Sequence[str]) -> dict[str, list[int]]:
@@ -247,17 +247,12 @@ class Pipeline:
         longest = int(self._parts[name].model_max_length)
         return min(longest, self._architecture.most_tokens.get(name, longest))
 
-    @cached_property
-    def _words(self) -> Any:
-        """A pipeline that encodes prompts, for which neither autoencoder nor denoiser is loaded."""
-        return self._assembled(self._architecture.pipelines[0], without=("vae", self._architecture.denoiser))
-
-    def _assembled(self, name: str, without: Sequence[str] = ()) -> Any:
+    def _assembled(self, name: str) -> Any:
         """The diffusers pipeline ``name``, silent."""
         import diffusers
 
         architecture = self._architecture
-        parts = {part: None if part in without else self._parts[part] for part in architecture.parts}
+        parts = {part: self._parts[part] for part in architecture.parts}
         pipeline = getattr(diffusers, name)(**parts, **architecture.others)
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
@@ -301,13 +296,30 @@ def drawn(pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], how: Mapp
         return to_uint8(pipeline(prompt=list(prompts), generator=generators(seeds), output_type="np", **how).images)
 
 
+def encode_text(parts: Folder, which: str, prompts: Sequence[str], *, length: int | None = None, **how: Any) -> Any:
+    """What the text encoder of a pipeline whose name ends in ``which`` answers to ``prompts``, asked for as in ``how``.
+
+    They are padded or cut to ``length`` tokens, or to all that the encoder takes. diffusers' pipelines would tokenise each
+    prompt thrice, to warn of what is cut: see ``tokens_lost``.
+    """
+    tokenizer, encoder = parts[f"tokenizer{which}"], parts[f"text_encoder{which}"]
+    tokens = tokenizer(
+        list(prompts),
+        padding="max_length",
+        max_length=length or tokenizer.model_max_length,
+        truncation=True,
+        return_tensors="pt",
+    )
+    return encoder(tokens.input_ids.to(encoder.device), **how)
+
+
 def encode(autoencoder: Any, pixels_BHWC: NDArray[np.uint8]) -> Tensor:
     """(mode - shift) * scale of the autoencoder's posterior for uint8[B, H, W, 3] pictures: float32[B, C, H, W]."""
     import torch
 
-    pictures = torch.tensor(pixels_BHWC, device=autoencoder.device).permute(0, 3, 1, 2).float() / 127.5 - 1
-    with torch.no_grad(), _wide(autoencoder):
-        mode = autoencoder.encode(pictures.to(autoencoder.dtype)).latent_dist.mode().float()
+    with torch.no_grad(), _wide(autoencoder) as weight:
+        pictures = torch.tensor(pixels_BHWC, device=weight.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        mode = autoencoder.encode(pictures.to(weight.dtype)).latent_dist.mode().float()
     return (mode - (autoencoder.config.shift_factor or 0.0)) * autoencoder.config.scaling_factor
 
 
@@ -317,20 +329,23 @@ def decode(autoencoder: Any, latents_BCHW: Tensor) -> NDArray[np.uint8]:
 
     config = autoencoder.config
     latents_BCHW = latents_BCHW / config.scaling_factor + (config.shift_factor or 0.0)
-    with torch.no_grad(), _wide(autoencoder):
-        pictures = autoencoder.decode(latents_BCHW.to(autoencoder.dtype)).sample.float()
+    with torch.no_grad(), _wide(autoencoder) as weight:
+        pictures = autoencoder.decode(latents_BCHW.to(weight.dtype)).sample.float()
     return to_uint8(((pictures + 1) / 2).permute(0, 2, 3, 1).cpu().numpy())
 
 
 @contextmanager
-def _wide(autoencoder: Any) -> Iterator[None]:
-    """In fp16 an autoencoder works in fp32, as diffusers' pipelines have it: SDXL's overflows."""
+def _wide(autoencoder: Any) -> Iterator[Tensor]:
+    """Give one of its weights, which says where and in what it works; diffusers would walk through all modules for that.
+
+    In fp16 an autoencoder works in fp32, as diffusers' pipelines have it: SDXL's overflows.
+    """
     import torch
 
-    narrow = autoencoder.dtype == torch.float16
+    narrow = next(autoencoder.parameters()).dtype == torch.float16
     if narrow:
         autoencoder.to(torch.float32)
-    yield
+    yield next(autoencoder.parameters())
     if narrow:
         autoencoder.to(torch.float16)
 

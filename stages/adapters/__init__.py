@@ -114,14 +114,6 @@ def on(network: Any) -> bool:
     return bool(getattr(network, "peft_config", None))
 
 
-def fuse(networks: Mapping[str, Any]) -> None:
-    """Add the adapters of ``networks`` to the weights beneath and take them off: the same pictures but for rounding."""
-    for network in networks.values():
-        for layer in _adapted(network).values():
-            layer.merge()
-    remove(networks)
-
-
 def remove(networks: Mapping[str, Any]) -> None:
     """Take the adapters of ``networks`` off: two on one network would add up."""
     for network in networks.values():

@@ -14,15 +14,17 @@ class Config:
 
 def build(_config: Config) -> Kind:
     """The kind."""
-
-    def configured(adapter: Adapter, targets: Sequence[str]) -> Any:
-        from peft import LoraConfig
-
-        return LoraConfig(
-            r=adapter.rank,
-            lora_alpha=adapter.alpha,
-            target_modules=list(targets),
-            lora_dropout=adapter.dropout,
-        )
-
     return configured
+
+
+def configured(adapter: Adapter, targets: Sequence[str], **how: Any) -> Any:
+    """Peft's configuration of ``adapter`` on ``targets``; ``how`` makes one of LoRA's variants of it, as peft names them."""
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=adapter.rank,
+        lora_alpha=adapter.alpha,
+        target_modules=list(targets),
+        lora_dropout=adapter.dropout,
+        **how,
+    )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from stages import denoising
-from stages.pipelines import Architecture, Conditions, Config, Pipeline, Tensor
+from stages.pipelines import Architecture, Conditions, Config, Folder, Pipeline, Tensor, encode_text
 
 TRAINING_GUIDANCE = 1.0  # what the distilled guidance is told in training: the picture itself, not an exaggeration
 
@@ -21,13 +21,10 @@ def process(scheduler: Any) -> denoising.Flow:
     return denoising.Flow(lambda size: denoising.token_shift(tokens(size), least=least, most=most))
 
 
-def conditions(pipeline: Any, prompts: Sequence[str], *, max_sequence_length: int) -> dict[str, Tensor]:
+def conditions(parts: Folder, prompts: Sequence[str], *, max_sequence_length: int) -> dict[str, Tensor]:
     """``tokens`` float[B, 512, 4096] and ``pooled`` float[B, 768]."""
-    device = pipeline.text_encoder.device
-    tokens_BLD, pooled_BD, _ = pipeline.encode_prompt(
-        list(prompts), None, device=device, max_sequence_length=max_sequence_length
-    )
-    return {"tokens": tokens_BLD, "pooled": pooled_BD}
+    pooled_BD = encode_text(parts, "", prompts).pooler_output
+    return {"tokens": encode_text(parts, "_2", prompts, length=max_sequence_length)[0], "pooled": pooled_BD}
 
 
 def predict(transformer: Any, noisy_BCHW: Tensor, levels_B: Tensor, given: Conditions) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from stages import denoising
-from stages.pipelines import Architecture, Conditions, Config, Pipeline, Tensor
+from stages.pipelines import Architecture, Conditions, Config, Folder, Pipeline, Tensor, encode_text
 
 
 def process(scheduler: Any) -> denoising.Diffusion:
@@ -15,16 +15,9 @@ def process(scheduler: Any) -> denoising.Diffusion:
     return denoising.Diffusion(scheduler.alphas_cumprod, prediction=scheduler.config.prediction_type)
 
 
-def conditions(pipeline: Any, prompts: Sequence[str]) -> dict[str, Tensor]:
+def conditions(parts: Folder, prompts: Sequence[str]) -> dict[str, Tensor]:
     """``tokens`` float[B, 77, 768]."""
-    tokens = pipeline.tokenizer(
-        list(prompts),
-        padding="max_length",
-        max_length=pipeline.tokenizer.model_max_length,
-        truncation=True,
-        return_tensors="pt",
-    )
-    return {"tokens": pipeline.text_encoder(tokens.input_ids.to(pipeline.text_encoder.device))[0]}
+    return {"tokens": encode_text(parts, "", prompts)[0]}
 
 
 def predict(unet: Any, noisy_BCHW: Tensor, levels_B: Tensor, given: Conditions) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from stages import denoising
-from stages.pipelines import Architecture, Conditions, Config, Pipeline, Tensor
+from stages.pipelines import Architecture, Conditions, Config, Folder, Pipeline, Tensor, encode_text
 
 
 def process(scheduler: Any) -> denoising.Flow:
@@ -16,17 +16,16 @@ def process(scheduler: Any) -> denoising.Flow:
     return denoising.Flow(lambda _: shift)
 
 
-def conditions(pipeline: Any, prompts: Sequence[str], *, max_sequence_length: int) -> dict[str, Tensor]:
-    """``tokens`` float[B, 77 + 256, 4096] and ``pooled`` float[B, 2048]."""
-    tokens_BLD, _, pooled_BD, _ = pipeline.encode_prompt(
-        list(prompts),
-        None,
-        None,
-        device=pipeline.text_encoder.device,
-        do_classifier_free_guidance=False,
-        max_sequence_length=max_sequence_length,
-    )
-    return {"tokens": tokens_BLD, "pooled": pooled_BD}
+def conditions(parts: Folder, prompts: Sequence[str], *, max_sequence_length: int) -> dict[str, Tensor]:
+    """``tokens`` float[B, 77 + 256, 4096] and ``pooled`` float[B, 2048]: CLIP's side by side, and T5's after them."""
+    import torch
+
+    clips = [encode_text(parts, which, prompts, output_hidden_states=True) for which in ("", "_2")]
+    clip_BLD = torch.cat([clip.hidden_states[-2] for clip in clips], dim=-1)
+    t5_BLD = encode_text(parts, "_3", prompts, length=max_sequence_length)[0]
+    clip_BLD = torch.nn.functional.pad(clip_BLD, (0, t5_BLD.shape[-1] - clip_BLD.shape[-1]))
+    pooled_BD = torch.cat([clip.text_embeds for clip in clips], dim=-1)
+    return {"tokens": torch.cat([clip_BLD, t5_BLD], dim=-2), "pooled": pooled_BD}
 
 
 def predict(transformer: Any, noisy_BCHW: Tensor, levels_B: Tensor, given: Conditions) -> Tensor:

@@ -7,23 +7,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from stages.families.sd15 import process
-from stages.pipelines import Architecture, Conditions, Config, Pipeline, Tensor
+from stages.pipelines import Architecture, Conditions, Config, Folder, Pipeline, Tensor, encode_text
 from stages.records import Sample
 
 
-def conditions(pipeline: Any, prompts: Sequence[str]) -> dict[str, Tensor]:
+def conditions(parts: Folder, prompts: Sequence[str]) -> dict[str, Tensor]:
     """``tokens`` float[B, 77, 2048] and ``pooled`` float[B, 1280].
 
     No words at all are zeros: so the pipeline has it in guidance (``force_zeros_for_empty_prompt``).
     """
     import torch
 
-    device = pipeline.text_encoder.device
-    tokens_BLD, _, pooled_BD, _ = pipeline.encode_prompt(
-        list(prompts), device=device, do_classifier_free_guidance=False
-    )
-    said_B = torch.tensor([bool(prompt) for prompt in prompts], device=device)
-    return {"tokens": tokens_BLD * said_B[:, None, None], "pooled": pooled_BD * said_B[:, None]}
+    first, second = (encode_text(parts, which, prompts, output_hidden_states=True) for which in ("", "_2"))
+    tokens_BLD = torch.cat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1)
+    said_B = torch.tensor([bool(prompt) for prompt in prompts], device=tokens_BLD.device)
+    return {"tokens": tokens_BLD * said_B[:, None, None], "pooled": second.text_embeds * said_B[:, None]}
 
 
 def picture_conditions(sample: Sample) -> dict[str, Tensor]:

@@ -128,6 +128,31 @@ def test_long_prompts_that_differ_early_differ(family):
         assert (value[0] - value[1]).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize(
+    ("name", "places", "asked"),
+    [
+        ("sd15", {"tokens": 0}, {"do_classifier_free_guidance": False, "num_images_per_prompt": 1}),
+        ("sdxl", {"tokens": 0, "pooled": 2}, {"do_classifier_free_guidance": False}),
+        (
+            "sd35",
+            {"tokens": 0, "pooled": 2},
+            {"do_classifier_free_guidance": False, "prompt_2": None, "prompt_3": None},
+        ),
+        ("flux", {"tokens": 0, "pooled": 1}, {"prompt_2": None}),
+    ],
+)
+def test_prompts_are_encoded_as_the_pipeline_itself_does(name, places, asked, family_bases):
+    family, prompts = families.build(name, family_bases[name]), ["a cat", EARLY]
+    pipeline = family._assembled(family._architecture.pipelines[0])
+    theirs, ours = (
+        pipeline.encode_prompt(prompts, device="cpu", **asked, **family._told),
+        family.encode_prompts(prompts),
+    )
+    assert {name: torch.equal(value, theirs[places[name]]) for name, value in ours.items()} == dict.fromkeys(
+        places, True
+    )
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_what_is_cut_off_a_prompt_is_counted_for_each_tokenizer(name, family_bases):
     family = families.build(name, family_bases[name])

