@@ -61,7 +61,7 @@ def _doubts(rows: Sequence[Score], those: Sequence[Score], plan: Plan) -> Iterat
     if alone:
         few = scores.FEW_PROMPTS
         yield f"Few prompts: {plan.prompts} in all, and with fewer than {few} of a role nothing is said of other prompts"
-    short = sorted({row.metric for row in those if row.unit != "picture" and scores.remark(row)})
+    short = sorted({row.metric for row in those if row.unit != "picture" and row.clusters > 1 and scores.remark(row)})
     if short:
         yield f"Intervals from fewer than {scores.FEW_CLUSTERS} groups, true if others vary by the normal law: {', '.join(short)}"
     small = min((row.count for row in those), default=0)
