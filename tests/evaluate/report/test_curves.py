@@ -26,7 +26,7 @@ def test_the_bounds_of_the_difference_are_laid_on_the_base(rows):
 
 
 def test_files_hold_every_digit(rows):
-    files = dict(curves.files(rows, 12))
+    files = dict(curves.of_metrics(rows, 12))
     lines = files["heldout_loss"].splitlines()
     assert lines[:2] == ["step,value,low,high,base", "0,1.0,1.0,1.0,1.0"]
     assert lines[-1] == "12,0.1,0.5,1.25,1.0"
