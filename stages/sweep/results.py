@@ -47,12 +47,12 @@ def ranked(outcomes: Mapping[int, Outcome], goal: Goal) -> list[int]:
 def table(outcomes: Mapping[int, Outcome], goals: Sequence[Goal]) -> str:
     """A line for each job, best first, and one that says what it cost. No line is longer than 80 columns."""
     swept = varied(outcomes)
-    lines = [f"{'job':>4}  {'status':8}  {goals[0].name[-26:]:26}  settings"]
+    lines = [f"{'job':>4}  {'status':8}  {goals[0].name[-28:]:28}  settings"]
     for number in ranked(outcomes, goals[0]):
         outcome = outcomes[number]
         values = "  ".join(_value(goal, outcome) for goal in goals)
         said = " ".join(f"{name.rpartition('.')[2]}={settings(outcome)[name]}" for name in swept)
-        lines.append(f"{number:>4}  {outcome.status:8}  {values:26}  {said}"[:WIDTH].rstrip())
+        lines.append(f"{number:>4}  {outcome.status:8}  {values:28}  {said}"[:WIDTH].rstrip())
         lines += [f"      {line}"[:WIDTH] for line in outcome.why.splitlines()[-2:]]
     seconds = sum(outcome.seconds for outcome in outcomes.values())
     ended = sum(outcome.status != "failed" for outcome in outcomes.values())

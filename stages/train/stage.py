@@ -57,10 +57,10 @@ def run(config: Config, *, base: Path, prepared: Path, encoded: Path, out: Path)
     unseen = left_out(replace(_plan(samples, config), steps=points[-1].step))  # it may have ended early
     tables.write(out, Failure, unseen)
     _keep_pictures(checkpoint.with_suffix(""), out / "samples")
-    trainings.remember(out, trainings.by_this_code(training), _told(figures))
     kept = checkpoints.snapshots(checkpoint)
     if kept.is_dir():  # not where the training is shorter than the steps between two
         shutil.copytree(kept, out / SNAPSHOTS, dirs_exist_ok=True)
+    trainings.remember(out, trainings.by_this_code(training), _told(figures))  # of all that it left
     checkpoints.remove(checkpoint)
     return {**_report(points, family, config, samples), "unseen": len(unseen)}
 

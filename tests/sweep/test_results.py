@@ -34,10 +34,10 @@ def test_jobs_are_ranked_by_the_objective_and_those_without_it_come_last():
 
 def test_the_table_names_what_differs_and_why_a_job_failed():
     assert results.table(JOBS, [GOAL]).splitlines() == [
-        " job  status    evaluate/loss/delta         settings",
-        "   2  finished  -0.5 (-1.5 … 0.5)           rank=8",
-        "   0  finished  0.5 (-0.5 … 1.5)            rank=4".replace("4", "2"),
-        "   1  failed    –                           rank=4",
+        " job  status    evaluate/loss/delta           settings",
+        "   2  finished  -0.5 (-1.5 … 0.5)             rank=8",
+        "   0  finished  0.5 (-0.5 … 1.5)              rank=4".replace("4", "2"),
+        "   1  failed    –                             rank=4",
         "      two",
         "      three",
         "2 of 3 jobs came to an end, 1.5 minutes in all",

@@ -9,7 +9,7 @@ import lightning
 import pytest
 import torch
 
-from stages import embeddings, families, machine, tables
+from stages import embeddings, families, machine, tables, trainings
 from stages.errors import ConfigError, DarkroomError, ModelError
 from stages.records import Failure, Point, Sample
 from stages.train import checkpoints, guard, stage
@@ -220,6 +220,8 @@ def test_the_best_step_is_kept_and_every_snapshot_left(
         given = {"base": tiny_base, "prepared": tiny_prepared, "encoded": tiny_encoded}
         reports[keep] = stage.run(config, **given, out=tmp_path / keep)
     assert not list(machine.cache("train").iterdir())
+    for keep in ("last", "best"):
+        assert trainings.recall(tmp_path / keep)[1]["seconds"] > 0, "what a training left is not known as its own"
     assert reports["last"]["best_step"] == reports["best"]["best_step"] == 8
     assert reports["last"]["heldout_loss"] == 0.7
     assert reports["best"]["heldout_loss"] == 0.5
