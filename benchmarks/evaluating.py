@@ -12,7 +12,6 @@ CPU's are what counts.
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,16 +19,10 @@ import time
 from pathlib import Path
 
 import yaml
+from small import SMALL, cpu_of_children, draw
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-SMALL = (
-    "source=folder",
-    "caption.subject=coins",
-    *("clean.min_sharpness=0.0", "clean.twin_distance=0", "prepare.group_distance=0", "detector=lbp"),
-    *("train.steps=4", "train.batch=2", "train.curve_every=4", "train.checkpoint_every=2", "train.snapshots=0"),
-    "measure.threads=1",
-)
 EYES = """\
 import sys, torch
 from transformers import BitImageProcessor, Dinov2Config, Dinov2Model
@@ -59,7 +52,7 @@ def project(place: Path, pictures: int, overrides: list[str]) -> tuple[Path, dic
         *overrides,
     ]
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
-    _draw(folder / "data" / "own")
+    draw(folder / "data" / "own")
     for command in (
         [sys.executable, "-c", EYES, str(eyes)],
         [sys.executable, "-m", "stages.params", *asked],
@@ -72,27 +65,9 @@ def project(place: Path, pictures: int, overrides: list[str]) -> tuple[Path, dic
 def judged(folder: Path, environment: dict[str, str]) -> dict[str, float]:
     """Seconds that the stage takes, as dvc.yaml has it."""
     command = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]["evaluate"]["cmd"]
-    begun, cpu = time.monotonic(), _children()
+    begun, cpu = time.monotonic(), cpu_of_children()
     subprocess.run([sys.executable, *command.split()[1:]], cwd=folder, env=environment, check=True, capture_output=True)
-    return {"seconds": round(time.monotonic() - begun, 1), "cpu_seconds": round(_children() - cpu, 1)}
-
-
-def _draw(own: Path) -> None:
-    """Twelve pictures of 96 pixels, every second of what is to be learned."""
-    import cv2
-    import numpy as np
-
-    for number in range(12):
-        colours = np.random.default_rng(number).integers(0, 256, (6, 6, 3), dtype=np.uint8)
-        picture = cv2.resize(colours, (96, 96), interpolation=cv2.INTER_CUBIC)
-        cv2.imwrite(str(own / f"{number:02}_{'coins' if number % 2 else 'grass'}.png"), picture)
-    (own / "rights.yaml").write_text('"*": {licence: CC0-1.0}\n')
-
-
-def _children() -> float:
-    """CPU seconds of all processes that were waited for."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return {"seconds": round(time.monotonic() - begun, 1), "cpu_seconds": round(cpu_of_children() - cpu, 1)}
 
 
 def main() -> None:

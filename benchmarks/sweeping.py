@@ -20,7 +20,6 @@ import argparse
 import json
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -31,14 +30,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from small import SMALL, cpu_of_children, draw
+
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-SMALL = (
-    "source=folder",
-    "caption.subject=coins",
-    *("clean.min_sharpness=0.0", "clean.twin_distance=0", "prepare.group_distance=0", "detector=lbp"),
-    *("train.steps=4", "train.batch=2", "train.curve_every=4", "train.checkpoint_every=2", "train.snapshots=0"),
-    *("generate.subject_pictures=2", "generate.prior_pictures=2", "evaluate.resamples=10", "measure.threads=1"),
+LITTLE = (  # to draw and to judge
+    *("generate.subject_pictures=2", "generate.prior_pictures=2", "evaluate.resamples=10"),
     "metric=[heldout_loss,frechet,copy_rate]",
 )
 SIDE_BY_SIDE = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
@@ -77,8 +74,8 @@ class Project:
         self._log.mkdir(parents=True)
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(self.folder)], check=True)
         _store(self.folder)
-        _draw(self.folder / "data" / "own")
-        self.command = [sys.executable, "-m", "stages.sweep", "-m", *SIDE_BY_SIDE, *SMALL, *grid]
+        draw(self.folder / "data" / "own")
+        self.command = [sys.executable, "-m", "stages.sweep", "-m", *SIDE_BY_SIDE, *SMALL, *LITTLE, *grid]
         self.environment = {
             **{name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"},
             "PATH": f"{self._watched(place / 'bin')}{os.pathsep}{BIN}{os.pathsep}{os.environ['PATH']}",
@@ -126,10 +123,10 @@ class Project:
 def share(place: Path) -> dict[str, object]:
     """A whole sweep: what was computed, and what that cost."""
     project = Project(place, GRIDS["share"])
-    cpu, begun = _children(), time.time()
+    cpu, begun = cpu_of_children(), time.time()
     process = project.start()
     said = process.communicate()[0]
-    wall, all_cpu = time.time() - begun, _children() - cpu
+    wall, all_cpu = time.time() - begun, cpu_of_children() - cpu
     jobs, ran = len(project.outcomes()), project.ran()
     own, apart = (sum(each.cpu for each in ran if (each.stage in BOOKKEEPING) == kind) for kind in (False, True))
     work = sum(each.ended - each.begun for each in ran)
@@ -190,30 +187,12 @@ def _store(project: Path) -> None:
     subprocess.run(command, cwd=project, env=environment | {"PYTHONPATH": str(project)}, check=True)
 
 
-def _draw(own: Path) -> None:
-    """Twelve pictures of 96 pixels, every second of what is to be learned."""
-    import cv2
-    import numpy as np
-
-    for number in range(12):
-        colours = np.random.default_rng(number).integers(0, 256, (6, 6, 3), dtype=np.uint8)
-        picture = cv2.resize(colours, (96, 96), interpolation=cv2.INTER_CUBIC)
-        cv2.imwrite(str(own / f"{number:02}_{'coins' if number % 2 else 'grass'}.png"), picture)
-    (own / "rights.yaml").write_text('"*": {licence: CC0-1.0}\n')
-
-
 def _read(file: Path) -> Ran:
     """What the script wrote: stage, begin and end; then its own times and those of its children, as ``1m2.5s``."""
     first, _, children = file.read_text().splitlines()
     stage, begun, ended, _ = first.split()
     cpu = sum(60 * float(part.split("m")[0]) + float(part.split("m")[1].rstrip("s")) for part in children.split())
     return Ran(stage=stage, begun=float(begun), ended=float(ended), cpu=cpu)
-
-
-def _children() -> float:
-    """CPU seconds of all processes that were waited for."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:
